@@ -1,0 +1,3 @@
+"""Étude's agent: turns the loop by calling tools over MCP, and knows nothing else of the world."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,45 @@
+"""`etude tools`: which tools the servers offer, straight from their `tools/list`."""
+
+import json
+from typing import Any
+
+from mcp.types import Tool
+
+from agent.sessions import Server
+
+
+def as_json(servers: list[Server]) -> str:
+    """Every server with its full tools/list, as it came over the wire."""
+    listed: list[dict[str, Any]] = [
+        {
+            "server": server.name,
+            "says_it_is": {"name": server.says_it_is, "version": server.version},
+            "tools": [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in server.tools],
+        }
+        for server in servers
+    ]
+    return json.dumps({"schema": 1, "servers": listed}, ensure_ascii=False, indent=2)
+
+
+def as_lines(servers: list[Server]) -> str:
+    """One line for each tool: server, name, reads or writes, the first line of its description."""
+    rows = [(server.name, tool.name, access(tool), _first_line(tool)) for server in servers for tool in server.tools]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
+        for row in rows
+    )
+
+
+def access(tool: Tool) -> str:
+    """What a tool's own annotations say that it does to the world; a tool that says nothing may do anything."""
+    hints = tool.annotations
+    if hints is None or hints.read_only_hint is None:
+        return "unstated"
+    if hints.read_only_hint:
+        return "reads"
+    return "destroys" if hints.destructive_hint else "writes"
+
+
+def _first_line(tool: Tool) -> str:
+    return next(iter((tool.description or "").strip().splitlines()), "")

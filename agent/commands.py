@@ -1,0 +1,102 @@
+"""The agent's two commands, from settings to exit code: `cycle` and `tools`."""
+
+import logging
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from agent.brain import Brain
+from agent.catalogue import as_json, as_lines
+from agent.desk import Desk, StepFailed
+from agent.endpoints import Endpoint
+from agent.ledger import Ledger
+from agent.lock import FolderBusy, only_run_in
+from agent.loop import Run
+from agent.offline import OfflineBrain
+from agent.progress import Progress
+from agent.screen import ending
+from agent.sessions import ServerProblem, connect
+from agent.settings import BrainName, Settings
+
+DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 2, 130
+
+
+def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool) -> int:
+    """Run the loop. A candidate that is not promoted, or a cycle that stops, is a success of the loop."""
+    progress = Progress()
+
+    async def work() -> str:
+        async with AsyncExitStack() as stack:
+            with progress.step("connect") as step:
+                sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
+                step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
+            desk = Desk(sessions, Ledger(settings.artifacts), progress)
+            run = Run(desk, _brain(settings.agent.brain), str(settings.artifacts))
+            outcome = await run.go(settings.dataset, settings.agent.cycles)
+        return outcome.model_dump_json(by_alias=True, indent=2) if as_document else ending(outcome)
+
+    return _exit_code(settings, work, only_run_in(settings.artifacts))
+
+
+def tools(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool) -> int:
+    """List the servers' tools."""
+
+    async def work() -> str:
+        async with connect(endpoints, _log_folder(settings)) as sessions:
+            return as_json(sessions.servers) if as_document else as_lines(sessions.servers)
+
+    return _exit_code(settings, work, nullcontext())
+
+
+def _complain(words: str, code: int) -> int:
+    """Say in one line why there is no result, and give the exit code."""
+    Progress().say(f"etude: {words}")
+    return code
+
+
+def _exit_code(
+    settings: Settings, work: Callable[[], Coroutine[Any, Any, str]], lock: AbstractContextManager[None]
+) -> int:
+    try:
+        with lock, _log_to(_log_folder(settings)):
+            text = anyio.run(work)
+        print(text, flush=True)
+        return DONE
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on from here", INTERRUPTED)
+    except FolderBusy as error:
+        return _complain(str(error), BUSY)
+    except (StepFailed, ServerProblem) as error:
+        return _complain(str(error), FAILED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it closes stdout
+        return _complain("nobody reads stdout any more", FAILED)
+    except OSError as error:
+        return _complain(f"{error.filename or 'stdout'}: {error.strerror or error}", FAILED)
+
+
+def _brain(name: BrainName) -> Brain:
+    brains: dict[BrainName, Callable[[], Brain]] = {"auto": OfflineBrain, "offline": OfflineBrain}
+    return brains[name]()
+
+
+def _log_folder(settings: Settings) -> Path:
+    return settings.artifacts / "log"
+
+
+@contextmanager
+def _log_to(folder: Path) -> Iterator[None]:
+    """Send what the libraries log to a file: the terminal is the run's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "agent.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

@@ -1,0 +1,144 @@
+"""One connection to one MCP server, opened, held and closed by one task.
+
+The newest protocol is tried first; a server of the older kind that cannot bear the question is started once more and
+greeted in the old way.
+"""
+
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.types import Implementation, Tool
+
+from agent import VERSION
+from agent.endpoints import Endpoint, Http, Stdio
+
+LAST_LINES = 3
+MAX_PAGES = 100  # of tools/list: a server whose pages never end must not hang the start
+
+
+class Connection:
+    """A server on its way to being connected, connected, or lost.
+
+    `settled` is set once it is clear whether the server came up; `client` is not None while it can be called.
+    """
+
+    def __init__(self, name: str, endpoint: Endpoint, log_folder: Path) -> None:
+        self.name = name
+        self.client: Client | None = None
+        self.says_it_is = ""
+        self.version = ""
+        self.tools: tuple[Tool, ...] = ()
+        self.settled = anyio.Event()
+        self.release = anyio.Event()
+        self._endpoint = endpoint
+        self._log = log_folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.log"
+        self._log_start = 0
+        self._problem = ""
+        self._http_status: int | None = None
+
+    async def hold(self, start_limit_s: float) -> None:
+        """Connect, stay connected until `release`, and close. Never raises: `failure` says what went wrong."""
+        with anyio.CancelScope(deadline=anyio.current_time() + start_limit_s) as limit:
+            for mode in ("auto", "legacy"):
+                if await self._held(mode, limit):
+                    break
+        if limit.cancelled_caught:
+            self._problem = f"it did not list its tools within {start_limit_s:g} s"
+        self.client = None
+        self.settled.set()
+
+    async def _held(self, mode: Literal["auto", "legacy"], limit: anyio.CancelScope) -> bool:
+        """Whether there is nothing more to try."""
+        try:
+            async with self._transport() as transport:
+                me = Implementation(name="etude", version=VERSION)
+                async with Client(transport, mode=mode, client_info=me) as client:
+                    self.tools = await _all_tools(client)
+                    if client.server_info is not None:
+                        self.says_it_is, self.version = client.server_info.name, client.server_info.version
+                    limit.deadline = math.inf
+                    self.client = client
+                    self.settled.set()
+                    await self.release.wait()
+            return True
+        except Exception as error:
+            self._problem = _innermost(error)
+            if self._http_status is not None:
+                self._problem += f" (HTTP {self._http_status})"
+            connected = self.client is not None
+            self.client = None
+            return connected or isinstance(error, OSError)
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            if isinstance(self._endpoint, Stdio):
+                log = stack.enter_context(self._log.open("a", encoding="utf-8"))
+                self._log_start = self._log.stat().st_size
+                yield stdio_client(_parameters(self._endpoint), errlog=log)
+            else:
+                yield await self._http(stack, self._endpoint)
+
+    async def _http(self, stack: AsyncExitStack, endpoint: Http) -> Any:
+        # The SDK's own factory: a plain client would give up on any tool that takes five seconds.
+        client = await stack.enter_async_context(create_mcp_http_client(headers=endpoint.headers))
+
+        async def remember(response: Any) -> None:
+            # The SDK hides the status of a refusal, and 401 is what a reader needs to know.
+            self._http_status = response.status_code if response.status_code >= 400 else None
+
+        client.event_hooks = {"response": [remember]}
+        return streamable_http_client(endpoint.url, http_client=client)
+
+    def failure(self) -> str:
+        """Why the server could not be connected, in one line."""
+        return f"server {self.name!r} did not start: {self._problem}{self.last_words()}"
+
+    def last_words(self) -> str:
+        """The end of what a child wrote to stderr since it was started, ready to be added to an error."""
+        if not self._log.exists():
+            return ""
+        with self._log.open("rb") as file:
+            file.seek(self._log_start)
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        if not lines:
+            return f" (it wrote nothing to {self._log})"
+        return f"; its last words, from {self._log}: {' / '.join(lines[-LAST_LINES:])}"
+
+
+def _parameters(endpoint: Stdio) -> StdioServerParameters:
+    return StdioServerParameters(
+        command=endpoint.command,
+        args=endpoint.args,
+        env=endpoint.env,
+        cwd=endpoint.cwd,
+        encoding_error_handler="replace",  # one odd byte of a server must not end the run
+    )
+
+
+async def _all_tools(client: Client) -> tuple[Tool, ...]:
+    tools: list[Tool] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        tools += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            return tuple(tools)
+    raise ValueError(f"tools/list has more than {MAX_PAGES} pages")
+
+
+def _innermost(error: BaseException) -> str:
+    """The words of the first plain exception inside nested groups, which is how the SDK lets anything out."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(str(error).split()).lower() or type(error).__name__

@@ -1,0 +1,100 @@
+"""Where calls are made: each goes to its server, into the ledger, and onto the screen; a refusal stops the run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import anyio
+from pydantic import BaseModel, ValidationError
+
+from agent.ledger import Ledger
+from agent.progress import Progress, StepLine
+from agent.sessions import Reply, ServerProblem, Sessions
+from agent.wandb_reads import Question, failed, retry_after_s
+
+MAX_TRIES = 4  # of a question to a server that says it is busy
+
+ReplyType = TypeVar("ReplyType", bound=BaseModel)
+
+
+class StepFailed(Exception):
+    """A tool refused, or gave something unusable; one line with step, tool and the tool's words."""
+
+
+class Desk:
+    """Makes the calls of one run.
+
+    Args:
+        sessions: The connected servers.
+        ledger: Gets every call.
+        progress: Shows every step.
+    """
+
+    def __init__(self, sessions: Sessions, ledger: Ledger, progress: Progress) -> None:
+        self.sessions = sessions
+        self.ledger = ledger
+        self.progress = progress
+        self._step = "start"
+        self._line: StepLine | None = None
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[StepLine]:
+        """One step of a cycle: what is called inside belongs to it; its outcome is set by the caller."""
+        before, self._step = self._step, name
+        try:
+            with self.progress.step(name) as self._line:
+                yield self._line
+        finally:
+            self._step, self._line = before, None
+
+    async def ask(self, tool: str, reply_type: type[ReplyType], **arguments: Any) -> ReplyType:
+        """Call a tool and read its result.
+
+        Raises:
+            StepFailed: the tool refused, or its result lacks what is needed.
+            ServerProblem: its server is gone.
+        """
+        reply = await self._call(tool, arguments)
+        if reply.is_error:
+            raise self._failure(tool, reply.text)
+        try:
+            return reply_type.model_validate(reply.structured or {})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise self._failure(tool, f"its result is not understood: {where}: {first['msg'].lower()}") from error
+
+    async def read_back(self, question: Question) -> tuple[dict[str, Any], Reply]:
+        """Ask a W&B tool, and give the arguments that worked and the reply, word for word.
+
+        Raises:
+            StepFailed: none of the question's ways was answered.
+            ServerProblem: the server is gone.
+        """
+        why = ""
+        for arguments in question.ways:
+            for _ in range(MAX_TRIES):
+                reply = await self._call(question.tool, arguments)
+                why = failed(reply.text, reply.is_error) or ""
+                if not why:
+                    return arguments, reply
+                wait_s = retry_after_s(reply.text)
+                if wait_s is None:
+                    break
+                await anyio.sleep(wait_s)
+        raise self._failure(question.tool, why)
+
+    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        if self._line:
+            self._line.calling(tool)
+        try:
+            server = self.sessions.server_of(tool)
+            reply = await self.sessions.call(tool, arguments)
+        except ServerProblem as error:
+            raise ServerProblem(f"step {self._step!r}: {error}") from error
+        self.ledger.add(self._step, server.name, tool, arguments, reply)
+        return reply
+
+    def _failure(self, tool: str, words: str) -> StepFailed:
+        said = " ".join(words.removeprefix(f"Error executing tool {tool}: ").split())
+        return StepFailed(f"step {self._step!r}, tool {tool}: {said}")

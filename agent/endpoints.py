@@ -1,0 +1,103 @@
+"""Which MCP servers a run talks to: the five that come with Étude, or those of a standard `mcpServers` file.
+
+Such a file is what chat clients read: `{"mcpServers": {NAME: {"command": …, "args": …, "env": …, "cwd": …}}}`, or
+`{"url": …, "headers": …}` for a server reached by streamable HTTP. `${NAME}` in env and headers is taken from the
+environment, so that a key never stands in a file.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+ROOMS = {
+    "eval": "servers.eval",
+    "augment": "servers.augment",
+    "retrain": "servers.retrain",
+    "playbook": "servers.playbook",
+    "wandb": "servers.wandb_local",
+}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Stdio(BaseModel):
+    """A server that is started as a child process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["stdio"] = "stdio"
+    command: str
+    args: list[str] = []
+    env: dict[str, str] = {}
+    """Added to the few variables that every child gets (HOME, PATH, …); nothing else of ours is inherited."""
+    cwd: str | None = None
+
+
+class Http(BaseModel):
+    """A server that is running already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["http", "streamable-http", "streamableHttp"] = "http"
+    url: str
+    headers: dict[str, str] = {}
+
+
+Endpoint = Stdio | Http
+
+
+def own_servers(artifacts: Path, task: str | None, config: Path | None) -> dict[str, Endpoint]:
+    """The five servers of this house, each as a child of this interpreter."""
+    where = ["--artifacts", str(artifacts)]
+    where += ["--task", task] if task else []
+    where += ["--config", str(config)] if config else []
+    return {name: Stdio(command=sys.executable, args=["-m", module, *where]) for name, module in ROOMS.items()}
+
+
+def read_endpoints(file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, Endpoint]:
+    """The servers that an `mcpServers` file names.
+
+    Raises:
+        ValueError: the file cannot be used; one line that says where and why.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the server list {str(file)!r}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from error
+    entries = document.get("mcpServers") if isinstance(document, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError(f"{file} names no servers; it needs {{'mcpServers': {{NAME: {{'command': …}}}}}}")
+    return {name: _endpoint(file, name, entry, environment) for name, entry in entries.items()}
+
+
+def _endpoint(file: Path, name: str, entry: Any, environment: Mapping[str, str]) -> Endpoint:
+    where = f"{file}, server {name!r}"
+    if not isinstance(entry, dict) or ("command" in entry) == ("url" in entry):
+        raise ValueError(f"{where}: give either 'command' or 'url'")
+    kind = Stdio if "command" in entry else Http
+    try:
+        endpoint = kind.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        known = ", ".join(kind.model_fields)
+        raise ValueError(f"{where}: {key}: {first['msg'].lower()}; known keys: {known}") from error
+    if isinstance(endpoint, Stdio):
+        return endpoint.model_copy(update={"env": _expanded(where, endpoint.env, environment)})
+    return endpoint.model_copy(update={"headers": _expanded(where, endpoint.headers, environment)})
+
+
+def _expanded(where: str, values: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    def value_of(match: re.Match[str]) -> str:
+        if (name := match.group(1)) not in environment:
+            raise ValueError(f"{where}: the environment variable {name!r} is not set; export it and call again")
+        return environment[name]
+
+    return {key: _VARIABLE.sub(value_of, value) for key, value in values.items()}

@@ -1,0 +1,74 @@
+"""The ledger: one line for every tool call of a run, in `loop/<cycle>/ledger.jsonl`.
+
+Calls before a cycle is known, or between two, are held back and written once the next one is. Results are kept as
+digest and length: what they say lies with the server that gave them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.sessions import Reply
+
+
+class Ledger:
+    """Args:
+    artifacts: The artifacts folder of the run.
+    """
+
+    def __init__(self, artifacts: Path) -> None:
+        self._artifacts = artifacts
+        self._file: Path | None = None
+        self._holding = True
+        self._held_back: list[str] = []
+
+    def open(self, cycle: str) -> None:
+        """Write to a cycle's file from now on, first what was held back."""
+        self._file = self._artifacts / "loop" / cycle / "ledger.jsonl"
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._release()
+
+    def close(self) -> None:
+        """The cycle is over: hold back what comes until the next is known."""
+        self._holding = True
+
+    def finish(self) -> None:
+        """No cycle will follow: what is held back belongs to the last one."""
+        if self._file is not None:
+            self._release()
+
+    def add(self, step: str, server: str, tool: str, arguments: Mapping[str, Any], reply: Reply) -> None:
+        """Note one call and what it brought."""
+        entry = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "step": step,
+            "server": server,
+            "tool": tool,
+            "arguments": arguments,
+            "is_error": reply.is_error,
+            "result_digest": hashlib.sha256(reply.text.encode()).hexdigest(),
+            "result_chars": len(reply.text),
+            "seconds": round(reply.seconds, 4),
+        }
+        line = json.dumps(entry, ensure_ascii=False)
+        self._held_back.append(line)
+        if not self._holding:
+            self._release()
+
+    def _release(self) -> None:
+        self._holding = False
+        while self._held_back:
+            self._append(self._held_back.pop(0))
+
+    def _append(self, line: str) -> None:
+        assert self._file is not None
+        # One write for one line, so that a crash can only cut the last.
+        handle = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line.encode() + b"\n")
+        finally:
+            os.close(handle)

@@ -1,0 +1,95 @@
+"""The document that `etude cycle --json` prints: what a run was made of and what it brought. Null where nothing is."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.replies import Check, Metrics, Rows, Verdict
+
+STAND_IN = "etude-wandb-local"  # the name in the stand-in's handshake
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class DatasetPart(_Part):
+    name: str
+    fingerprint: str
+    """Of the version at the end of the run."""
+    rows: Rows
+
+
+class BackendsPart(_Part):
+    """What stood behind each part."""
+
+    brain: str
+    wandb_mcp: Literal["stand-in", "official"]
+    tracking: str
+    teacher: str
+    model: str
+    jobs: str
+
+
+class BeginPart(_Part):
+    """The beginning, whether this run made it or an earlier one."""
+
+    champion: str
+    """After the beginning; where an earlier run made it, the champion that this run found."""
+    verdict: str | None
+    reason: str | None
+
+
+class DiagnosePart(_Part):
+    """Metrics on the diagnose rows by role."""
+
+    constant: Metrics | None = None
+    rule: Metrics | None = None
+    champion: Metrics | None = None
+    candidate: Metrics | None = None
+
+
+class GatePart(_Part):
+    """What left the sealed folder."""
+
+    difference: float | None
+    ci: tuple[float, float] | None
+    n: int
+    level: float
+    checks: list[Check]
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "GatePart":
+        return cls(
+            difference=verdict.difference, ci=verdict.ci, n=verdict.n, level=verdict.level, checks=verdict.checks
+        )
+
+
+class CyclePart(_Part):
+    """One turn of the loop."""
+
+    cycle: int
+    """The number in its id."""
+    verdict: Literal["promote", "hold", "undecided", "stopped"]
+    reason: str | None
+    """A sentence; null for a promotion."""
+    focus_dimensions: list[str]
+    champion_before: str
+    champion_after: str
+    diagnose: DiagnosePart
+    gate: GatePart | None
+    """Null where the cycle stopped before it."""
+    seconds: float
+
+
+class Outcome(_Part):
+    """One whole run."""
+
+    schema_version: Literal[1] = Field(default=1, serialization_alias="schema")
+    task: str
+    dataset: DatasetPart
+    backends: BackendsPart
+    begin: BeginPart
+    cycles: list[CyclePart]
+    artifacts: str
+    report: str

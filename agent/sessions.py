@@ -1,0 +1,166 @@
+"""Connections to the MCP servers of a run: started together, held open, closed together.
+
+Requests are the handshake, `tools/list` and `tools/call`, nothing else. What a child writes to stderr goes to a log
+file of its own, so the terminal stays the run's; when a server fails, its last words are part of the error.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import anyio
+from mcp import Client, MCPError
+from mcp.types import CallToolResult, TextContent, Tool
+
+from agent.connection import Connection
+from agent.endpoints import Endpoint
+
+START_LIMIT_S = 30.0
+CALL_LIMIT_S = 300.0  # the slowest tool makes a hundred rows with a large teacher; jobs answer with a handle at once
+
+CONNECTION_CLOSED = -32000
+REQUEST_TIMEOUT = -32001
+
+
+class ServerProblem(Exception):
+    """A server could not be started, died, or broke the protocol; one line that names it and its last words."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one `tools/call` brought."""
+
+    is_error: bool
+    text: str
+    """The first text block, word for word."""
+    structured: dict[str, Any] | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """One connected server."""
+
+    name: str
+    """What the run calls it: its key in the list of servers."""
+    says_it_is: str
+    """The name in its handshake; empty where it gave none."""
+    version: str
+    tools: tuple[Tool, ...]
+
+
+class Line(Protocol):
+    """An open connection; `client` is None once it is lost."""
+
+    client: Client | None
+
+    def last_words(self) -> str:
+        """What the server said before it fell silent, ready to be added to an error."""
+
+
+class Sessions:
+    """The connected servers, and which of them has which tool.
+
+    Raises:
+        ServerProblem: two servers offer a tool of the same name.
+    """
+
+    def __init__(self, connections: Mapping[str, Line], servers: list[Server]) -> None:
+        self.servers = servers
+        self._connections = connections
+        self._home: dict[str, Server] = {}
+        for server in servers:
+            for tool in server.tools:
+                if other := self._home.get(tool.name):
+                    both = f"{other.name!r} and {server.name!r}"
+                    raise ServerProblem(f"tool {tool.name!r} is offered by both {both}; leave one of them out")
+                self._home[tool.name] = server
+
+    def server_of(self, tool: str) -> Server:
+        """The server that offers `tool`.
+
+        Raises:
+            ServerProblem: none does.
+        """
+        if tool not in self._home:
+            connected = ", ".join(server.name for server in self.servers)
+            raise ServerProblem(f"no connected server offers the tool {tool!r}; connected: {connected}")
+        return self._home[tool]
+
+    def input_names(self, tool: str) -> frozenset[str]:
+        """The names of the arguments that `tool` takes, by its own schema."""
+        schema = next(t.input_schema for t in self.server_of(tool).tools if t.name == tool)
+        return frozenset(schema.get("properties", {}))
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        """Call a tool; a refusal by the tool is a reply, not an exception.
+
+        Raises:
+            ServerProblem: no server has the tool, or its server died, was silent for too long or broke the protocol.
+        """
+        name = self.server_of(tool).name
+        connection = self._connections[name]
+        if connection.client is None:
+            raise ServerProblem(f"server {name!r} died before {tool}{connection.last_words()}")
+        started = perf_counter()
+        try:
+            result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=CALL_LIMIT_S)
+        except MCPError as error:
+            if error.code == CONNECTION_CLOSED:
+                raise ServerProblem(f"server {name!r} died during {tool}{connection.last_words()}") from error
+            if error.code == REQUEST_TIMEOUT:
+                raise ServerProblem(f"server {name!r} did not answer {tool} within {CALL_LIMIT_S:g} s") from error
+            raise ServerProblem(f"server {name!r} refused the call of {tool}: {error.message}") from error
+        except RuntimeError as error:  # how the SDK says that a result does not fit the tool's own output schema
+            raise ServerProblem(f"server {name!r} gave an unusable reply to {tool}: {_one_line(error)}") from error
+        return _reply(result, perf_counter() - started)
+
+
+@asynccontextmanager
+async def connect(
+    endpoints: Mapping[str, Endpoint], log_folder: Path, start_limit_s: float = START_LIMIT_S
+) -> AsyncIterator[Sessions]:
+    """Start or reach every server at once, and close them all at the end.
+
+    Args:
+        endpoints: By name, where each server is.
+        log_folder: Gets `<name>.log` for each child, appended to.
+        start_limit_s: How long each server may take until it has listed its tools.
+
+    Raises:
+        ServerProblem: a server could not be reached, or two share a tool's name; the others are closed again.
+    """
+    log_folder.mkdir(parents=True, exist_ok=True)
+    connections = {name: Connection(name, endpoint, log_folder) for name, endpoint in endpoints.items()}
+    problem: Exception | None = None
+    async with anyio.create_task_group() as group:
+        try:
+            for connection in connections.values():
+                group.start_soon(connection.hold, start_limit_s)
+            for connection in connections.values():
+                await connection.settled.wait()
+            if failed := [c.failure() for c in connections.values() if c.client is None]:
+                raise ServerProblem("; ".join(failed))
+            servers = [Server(c.name, c.says_it_is, c.version, c.tools) for c in connections.values()]
+            yield Sessions(connections, servers)
+        except Exception as error:
+            # Kept and raised below: leaving the task group with it would wrap it in an exception group.
+            problem = error
+        finally:
+            for connection in connections.values():
+                connection.release.set()
+    if problem is not None:
+        raise problem
+
+
+def _reply(result: CallToolResult, seconds: float) -> Reply:
+    text = next((block.text for block in result.content if isinstance(block, TextContent)), "")
+    structured = result.structured_content if isinstance(result.structured_content, dict) else None
+    return Reply(bool(result.is_error), text, structured, seconds)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

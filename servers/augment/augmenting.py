@@ -1,0 +1,266 @@
+"""Plan new training rows and make them: one plan, one dataset version."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from servers.augment.filters import AGREEMENT, Sifted, sift
+from servers.augment.teachers import DemoWorldTeacher, RecombinationTeacher, Teacher
+from servers.core.answers import InvalidAnswer, parse_answer
+from servers.core.arms import Arm, load_arm
+from servers.core.backends import backends_for
+from servers.core.cycle_files import Opening, document, needs_open
+from servers.core.dataset import Card, DatasetStore, Example
+from servers.core.disk import digest, now, read_json, write_json, write_jsonl
+from servers.core.evaluations import EvaluationStore
+from servers.core.near_copies import SKETCH_FILE, Sketch
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.core.workspace import Workspace
+
+REPLAY_WEIGHT = 2.0
+MAX_NEW_SHARE = 1.0  # a cycle never adds more rows than train has
+FILTERS = [
+    "length",
+    "label out of range",
+    "a number in the text gives a label away",
+    f"two readings disagree by more than {AGREEMENT:g} of the scale",
+    "near-copies of train, diagnose, held-out and other new rows",
+]
+
+
+class Versions(Wire):
+    from_version: str
+    to_version: str | None
+    """Null until the rows are made, or where none survived the filters."""
+
+
+class Outcome(Wire):
+    """What came of a plan."""
+
+    written: int
+    """Drafts that the teacher wrote."""
+    added: int
+    replayed: int
+    dropped: dict[str, int]
+    """Drafts dropped, by reason."""
+    examples_of_dropped: dict[str, list[str]]
+    """A few texts by reason; none for near-copies of held-out rows."""
+
+
+class AugmentationSpec(Wire):
+    """`augmentation_spec.json`."""
+
+    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    plan_id: str
+    cycle: str
+    dataset: str
+    versions: Versions
+    source_run: str | None
+    """Evaluation of the champion that the aim was taken from."""
+    focus_dimensions: list[str]
+    value_ranges: dict[str, list[float]]
+    """By focus dimension, lowest and highest value that new rows should reach: the diagnose rows' 5 % and 95 %."""
+    new_rows: int
+    replay_rows: int
+    add_ratio: float
+    """New rows / train rows."""
+    hard_case_replay_ratio: float
+    """Replayed rows / new rows."""
+    filters: list[str]
+    teacher: str
+    rationale: str
+    planned_at: str
+    outcome: Outcome | None
+    """Null until the rows are made."""
+
+
+class Augmenting:
+    """Plans and their execution for one task."""
+
+    def __init__(self, workspace: Workspace, task: Task) -> None:
+        self._workspace, self._task = workspace, task
+        self._datasets = DatasetStore(workspace)
+        self._evaluations = EvaluationStore(workspace)
+
+    def plan(self, cycle: str, focus: Sequence[str], new_rows: int | None, replay_rows: int | None) -> AugmentationSpec:
+        """Write down what is to be made.
+
+        Raises:
+            ValueError: a step is missing, the aim is at a dimension without signal, or there is a plan already that
+                was carried out.
+        """
+        opened = needs_open(self._workspace, cycle)
+        if opened.kind == "begin":
+            raise ValueError(f"{cycle} trains on the data as imported; call plan_retrain")
+        document(self._workspace, cycle, "mcp_decision_input.json", "record_context")
+        diagnosis = document(self._workspace, cycle, "diagnosis.json", "diagnose_dataset")
+        self._refuse_focus(focus, diagnosis)
+        card = self._datasets.card(opened.dataset, opened.dataset_version)
+        n_new = self._task.augment.new_rows if new_rows is None else new_rows
+        n_new = min(n_new, int(card.rows.train * MAX_NEW_SHARE))
+        n_replay = min(self._task.augment.replay_rows if replay_rows is None else replay_rows, card.rows.train)
+        teacher = backends_for(card).teacher
+        plan_id = "augment-" + digest([cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher])[:12]
+        found = self._found(cycle)
+        if found and found.plan_id == plan_id:
+            return found
+        if found and found.outcome is not None:
+            raise ValueError(f"{cycle} has carried out {found.plan_id} already; its rows are in the next version")
+        spec = AugmentationSpec(
+            plan_id=plan_id,
+            cycle=cycle,
+            dataset=card.name,
+            versions=Versions(from_version=card.fingerprint, to_version=None),
+            source_run=self._champion_run(opened),
+            focus_dimensions=list(focus),
+            value_ranges=self._ranges(card, focus),
+            new_rows=n_new,
+            replay_rows=n_replay,
+            add_ratio=n_new / card.rows.train,
+            hard_case_replay_ratio=n_replay / n_new if n_new else 0.0,
+            filters=FILTERS,
+            teacher=teacher,
+            rationale=self._rationale(opened, focus, diagnosis),
+            planned_at=now(),
+            outcome=None,
+        )
+        self._write(spec)
+        return spec
+
+    def carry_out(self, plan_id: str) -> AugmentationSpec:
+        """Make the rows of a plan and the dataset version that holds them; a plan is carried out once.
+
+        Raises:
+            ValueError: there is no such plan, or its cycle is closed.
+        """
+        spec = self._by_id(plan_id)
+        if spec.outcome is not None:
+            return spec
+        opened = needs_open(self._workspace, spec.cycle)
+        parent = self._datasets.card(spec.dataset, spec.versions.from_version)
+        train = self._datasets.train(parent.name, parent.fingerprint)
+        drafts = self._teacher(spec, opened).write(
+            spec.new_rows, spec.focus_dimensions, int(plan_id.removeprefix("augment-")[:8], 16), train
+        )
+        sketch = Sketch.load(self._workspace.sealed_dir(parent.name, parent.gate_fingerprint) / SKETCH_FILE)
+        diagnose = self._datasets.diagnose(parent.name, parent.fingerprint)
+        sifted = sift(drafts, self._task, train, diagnose, sketch, parent.near_copy_threshold)
+        new = self._examples(spec, sifted)
+        replayed = self._hardest(opened, train, spec.replay_rows) if new else set()
+        outcome = Outcome(
+            written=len(drafts),
+            added=len(new),
+            replayed=len(replayed),
+            dropped=sifted.dropped,
+            examples_of_dropped=sifted.examples_of_dropped,
+        )
+        made = None
+        if new:
+            weighted = [r.model_copy(update={"weight": REPLAY_WEIGHT}) if r.id in replayed else r for r in train]
+            recipe: dict[str, Any] = {
+                "kind": "augmentation",
+                "plan_id": plan_id,
+                "cycle": spec.cycle,
+                "teacher": spec.teacher,
+            }
+            recipe |= outcome.model_dump(exclude={"examples_of_dropped"})
+            made = self._datasets.save_child(parent, [*weighted, *new], recipe).fingerprint
+        write_jsonl(self._workspace.cycle_dir(spec.cycle) / "generated_augmented_pairs.jsonl", new)
+        done = spec.model_copy(
+            update={
+                "outcome": outcome,
+                "versions": Versions(from_version=parent.fingerprint, to_version=made),
+            }
+        )
+        self._write(done)
+        return done
+
+    def _refuse_focus(self, focus: Sequence[str], diagnosis: dict[str, Any]) -> None:
+        for name in focus:
+            if name not in self._task.names:
+                raise ValueError(f"no dimension {name!r}; this task has {', '.join(self._task.names)}")
+            if diagnosis["dimensions"][name]["signal"] == "none":
+                signal = [n for n, d in diagnosis["dimensions"].items() if d["signal"] != "none"]
+                raise ValueError(
+                    f"the texts carry no signal for {name!r}, so new rows cannot teach it; "
+                    f"aim at {', '.join(signal) or 'nothing: close the cycle with write_report and a stop_reason'}"
+                )
+        if len(set(focus)) != len(focus):
+            raise ValueError(f"focus_dimensions {list(focus)} names a dimension twice")
+
+    def _champion_run(self, opened: Opening) -> str | None:
+        found = self._evaluations.find(opened.cycle, opened.champion)
+        return found.run_id if found else None
+
+    def _ranges(self, card: Card, focus: Sequence[str]) -> dict[str, list[float]]:
+        rows = self._datasets.diagnose(card.name, card.fingerprint)
+        return {name: [float(v) for v in np.percentile([r.target[name] for r in rows], [5, 95])] for name in focus}
+
+    def _rationale(self, opened: Opening, focus: Sequence[str], diagnosis: dict[str, Any]) -> str:
+        if not focus:
+            return "more of the same, without an aim"
+        champion, constant = (self._evaluations.find(opened.cycle, model) for model in (opened.champion, "constant"))
+        if champion is None or constant is None:
+            return f"aimed at {', '.join(focus)}"
+
+        def words(name: str) -> str:
+            ours, theirs = champion.metrics[f"mae_raw_{name}"], constant.metrics[f"mae_raw_{name}"]
+            ratio = f"{ours / theirs:.2f}" if ours is not None and theirs else "an unknown part"
+            return f"{name}: error {ratio} of the constant's, signal {diagnosis['dimensions'][name]['signal']}"
+
+        return "worst against the constant where the text carries signal: " + "; ".join(words(name) for name in focus)
+
+    def _teacher(self, spec: AugmentationSpec, opened: Opening) -> Teacher:
+        if spec.teacher == DemoWorldTeacher.name:
+            return DemoWorldTeacher(int(spec.dataset.removeprefix("demo").removeprefix("-") or 0))
+        reader = None if opened.champion == "constant" else self._champion(opened)
+        return RecombinationTeacher(self._task, reader)
+
+    def _champion(self, opened: Opening) -> Arm:
+        root = self._datasets.card(opened.dataset, opened.dataset_version).root
+        return load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
+
+    def _examples(self, spec: AugmentationSpec, sifted: Sifted) -> list[Example]:
+        return [
+            Example(
+                id=f"{spec.plan_id}-{number:04d}",
+                text=draft.text,
+                target=draft.target,
+                source=f"teacher:{spec.teacher}",
+                provenance={"plan_id": spec.plan_id, "cycle": spec.cycle, **draft.made_from},
+            )
+            for number, draft in enumerate(sifted.kept, start=1)
+        ]
+
+    def _hardest(self, opened: Opening, train: Sequence[Example], count: int) -> set[str]:
+        """Ids of the train rows on which the champion errs most; never rows of another split."""
+        if count == 0:
+            return set()
+        words = self._champion(opened).answer([row.text for row in train])
+        errors = {row.id: self._error(row, text) for row, text in zip(train, words, strict=True)}
+        return set(sorted(errors, key=lambda key: -errors[key])[:count])
+
+    def _error(self, row: Example, words: str) -> float:
+        try:
+            vector = parse_answer(words, self._task)
+        except InvalidAnswer:
+            return self._task.scale.width
+        return sum(abs(row.target[name] - vector[name]) for name in self._task.names) / len(vector)
+
+    def _found(self, cycle: str) -> AugmentationSpec | None:
+        path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
+        return AugmentationSpec.model_validate(read_json(path)) if path.exists() else None
+
+    def _by_id(self, plan_id: str) -> AugmentationSpec:
+        for path in (self._workspace.root / "loop").glob("*/augmentation_spec.json"):
+            spec = AugmentationSpec.model_validate(read_json(path))
+            if spec.plan_id == plan_id:
+                return spec
+        raise ValueError(f"no augmentation plan {plan_id!r}; call plan_augmentation first")
+
+    def _write(self, spec: AugmentationSpec) -> None:
+        path = self._workspace.cycle_dir(spec.cycle) / "augmentation_spec.json"
+        write_json(path, spec.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,65 @@
+"""Publish a dataset version as a folder that the Hugging Face Hub takes as it is: a card and the two open splits."""
+
+from pathlib import Path
+
+from servers.core.dataset import Card, DatasetStore, appearing
+from servers.core.disk import write_jsonl, write_text
+from servers.core.task import Task
+from servers.core.workspace import Workspace
+
+CARD = """---
+license: other
+task_categories: [text-classification]
+configs:
+- config_name: default
+  data_files:
+  - {{split: train, path: train.jsonl}}
+  - {{split: validation, path: diagnose.jsonl}}
+---
+# {name} at {fingerprint}
+
+{title}. {nature}
+
+| split | rows |
+|---|---|
+| train | {train} |
+| diagnose (published as validation) | {diagnose} |
+
+A third split is sealed: it judges models, and is published nowhere.
+
+Each row has `text`, a `target` with a number from {low:g} to {high:g} for each dimension, and where it comes from
+(`source`, `provenance`). Dimensions: {dimensions}. Parent version: {parent}.
+"""
+
+
+def publish(workspace: Workspace, datasets: DatasetStore, task: Task, card: Card) -> tuple[Path, list[str]]:
+    """Write the folder, once; the folder and the names of its files.
+
+    Args:
+        workspace: The artifacts folder; the version lands under `published/`.
+        datasets: Where the rows are.
+        task: For the card's words.
+        card: The version.
+    """
+    folder = workspace.root / "published" / card.name / card.fingerprint
+    if not folder.exists():
+        with appearing(folder, mode=0o755) as draft:
+            write_jsonl(draft / "train.jsonl", datasets.train(card.name, card.fingerprint))
+            write_jsonl(draft / "diagnose.jsonl", datasets.diagnose(card.name, card.fingerprint))
+            write_text(draft / "README.md", _card_text(task, card))
+    return folder, sorted(file.name for file in folder.iterdir())
+
+
+def _card_text(task: Task, card: Card) -> str:
+    return CARD.format(
+        name=card.name,
+        fingerprint=card.fingerprint,
+        title=task.title,
+        nature="Synthetic: every row was written by the embedded demo world." if card.synthetic else "Imported rows.",
+        train=card.rows.train,
+        diagnose=card.rows.diagnose,
+        low=task.scale.low,
+        high=task.scale.high,
+        dimensions=", ".join(task.names),
+        parent=card.parent or "none",
+    )

@@ -1,0 +1,112 @@
+"""Arms that answer on this machine at once: the constant, the keyword rules, the CPU student.
+
+Each answers in words, strict JSON like any other model, and says what served it: the digest of its weights, or of its
+definition where it has none.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from servers.core.answers import ServedBy, vector_text
+from servers.core.dataset import Example
+from servers.core.disk import digest
+from servers.core.medians import weighted_median
+from servers.core.student import Student, model_digest
+from servers.core.task import Task
+from servers.core.workspace import Workspace
+
+STUDENT_ID = re.compile(r"student-[0-9a-f]{12}")
+
+
+class Arm(Protocol):
+    """Something that predicts."""
+
+    arm: str
+    """Kind of arm: constant, rule, student."""
+    model_id: str
+    served_by: ServedBy
+
+    def answer(self, texts: Sequence[str]) -> list[str]:
+        """The words for each text, in order."""
+        ...
+
+
+class ConstantArm:
+    """Answers the median of the training targets, whatever the text."""
+
+    arm = model_id = "constant"
+
+    def __init__(self, task: Task, train: Sequence[Example]) -> None:
+        targets = np.array([[row.target[name] for name in task.names] for row in train], dtype=float)
+        medians = weighted_median(targets, np.array([row.weight for row in train]))
+        self._words = vector_text(dict(zip(task.names, medians, strict=True)))
+        self.served_by = ServedBy(backend=self.arm, model_id=self.model_id, digest=digest([self.arm, self._words]))
+
+    def answer(self, texts: Sequence[str]) -> list[str]:
+        return [self._words] * len(texts)
+
+
+class RuleArm:
+    """Starts from the middle of the scale and moves by the keyword rules of the task file."""
+
+    arm = model_id = "rule"
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._patterns = [
+            (re.compile(r"\b(?:" + "|".join(map(re.escape, rule.words)) + ")"), rule.points) for rule in task.keywords
+        ]
+        definition = [self.arm, task.names, task.scale, task.keywords]
+        self.served_by = ServedBy(backend=self.arm, model_id=self.model_id, digest=digest(definition))
+
+    def answer(self, texts: Sequence[str]) -> list[str]:
+        return [self._one(text.casefold()) for text in texts]
+
+    def _one(self, text: str) -> str:
+        scale = self._task.scale
+        vector = dict.fromkeys(self._task.names, scale.middle)
+        for pattern, points in self._patterns:
+            if pattern.search(text):
+                for name, value in points.items():
+                    vector[name] += value
+        return vector_text({name: min(scale.high, max(scale.low, value)) for name, value in vector.items()})
+
+
+class StudentArm:
+    """Answers with a trained student."""
+
+    arm = "student"
+
+    def __init__(self, task: Task, model_id: str, student: Student, weights_digest: str) -> None:
+        self._task, self._student, self.model_id = task, student, model_id
+        self.served_by = ServedBy(backend=self.arm, model_id=model_id, digest=weights_digest)
+
+    def answer(self, texts: Sequence[str]) -> list[str]:
+        predictions = self._student.predict(texts)
+        return [vector_text(dict(zip(self._task.names, row, strict=True))) for row in predictions]
+
+
+def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Example]) -> Arm:
+    """The arm of this model id.
+
+    Args:
+        model_id: 'constant', 'rule' or 'student-<12 hexadecimal digits>'.
+        workspace: Where the models lie.
+        task: Dimensions and rules.
+        train: Rows whose median the constant answers: those of the dataset's first version.
+
+    Raises:
+        ValueError: there is no such model, or its files are gone or spoilt.
+    """
+    if model_id == ConstantArm.model_id:
+        return ConstantArm(task, train)
+    if model_id == RuleArm.model_id:
+        return RuleArm(task)
+    folder = workspace.root / "jobs" / f"train-{model_id.removeprefix('student-')}"
+    if not STUDENT_ID.fullmatch(model_id) or not (folder / "result.json").exists():
+        raise ValueError(f"no model {model_id!r}; known: constant, rule and those that list_models shows")
+    model = folder / "model"
+    return StudentArm(task, model_id, Student.load(model), model_digest(model))

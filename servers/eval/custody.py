@@ -1,0 +1,183 @@
+"""Custody of the sealed rows: they are set apart here, read here, and told to nobody.
+
+Only the eval server imports this module. Everything that knows a gate row (its text, its target, a model's answer to
+it, a verdict's numbers) lies in the sealed folder, readable by its owner only. Outside stands how many rows there are
+and a fingerprint of all of them together.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from servers.core.answers import Answer
+from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
+from servers.core.demo_world.world import DIMENSIONS, World
+from servers.core.disk import read_jsonl, write_jsonl
+from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups
+from servers.core.task import Task
+from servers.core.workspace import Workspace, checked_name
+from servers.eval.splits import SIDES, Side, Splits, draw_sides, without_straddlers
+
+DEMO = re.compile(r"demo(?:-([1-9][0-9]{0,8}))?")
+RESERVED_PREFIX = "demo"
+PRIVATE = 0o700
+
+
+class Custody:
+    """The sealed folder of one artifacts folder, for one task."""
+
+    def __init__(self, workspace: Workspace, task: Task) -> None:
+        self._workspace = workspace
+        self._task = task
+        self._store = DatasetStore(workspace)
+
+    def ensure(self, name: str) -> Card:
+        """The newest version of a dataset; 'demo' and 'demo-SEED' are written when they are first asked for.
+
+        Raises:
+            ValueError: there is no such dataset, or it is not of this task.
+        """
+        demo = DEMO.fullmatch(name)
+        if demo and name not in self._store.names():
+            self._write_demo(name, seed=int(demo[1] or 0))
+        card = self._store.head(name)
+        if card.task != self._task.name:
+            raise ValueError(f"dataset {name!r} is of task {card.task!r}, not of {self._task.name!r}; choose another")
+        return card
+
+    def create(
+        self,
+        name: str,
+        examples: Sequence[Example],
+        *,
+        synthetic: bool = False,
+        splits: Sequence[Side] | None = None,
+        recipe: dict[str, Any],
+    ) -> Card:
+        """Begin a dataset. The same content again gives the dataset's first card and changes nothing.
+
+        Args:
+            name: Its name.
+            examples: All rows.
+            synthetic: Whether the demo world wrote them.
+            splits: The side of each example. Near copies of rows on a side that matters more are then left out. Without
+                it sides are drawn by groups of near copies.
+            recipe: How the rows came to be; what is found out here is added to it.
+
+        Raises:
+            ValueError: the name holds other content, or the rows cannot be split. Nothing is written then.
+        """
+        texts = [example.text for example in examples]
+        if splits is None:
+            found = groups(texts)
+            threshold, sizes = found.threshold, found.sizes()
+            shared = sizes[sizes > 1]
+            near = {"groups": len(shared), "rows": int(shared.sum()), "largest": int(sizes.max(initial=0))}
+            sorted_rows = Splits.of(examples, draw_sides(examples, found))
+            recipe = {**recipe, "near_copy_groups": near}
+        else:
+            threshold = THRESHOLD
+            sorted_rows, lost = without_straddlers(Splits.of(examples, splits), threshold)
+            recipe = {**recipe, "dropped_as_near_copies": lost}
+        return self._save(name, sorted_rows, threshold, synthetic, recipe)
+
+    def gate(self, card: Card) -> list[Example]:
+        """The sealed rows.
+
+        Raises:
+            ValueError: they are missing, unreadable, or not the rows that the card was made with.
+        """
+        file = self._folder(card) / "gate.jsonl"
+        try:
+            rows = read_examples(file)
+        except OSError as error:
+            raise ValueError(f"cannot read the sealed rows of {card.name!r}: {error}; run as their owner") from error
+        if fingerprint(rows) != card.gate_fingerprint:
+            raise ValueError(f"the sealed rows of {card.name!r} in {file} are missing or changed; restore the file")
+        return rows
+
+    def count_near(self, card: Card, texts: Sequence[str]) -> int:
+        """How many of the texts are near copies of sealed rows.
+
+        Raises:
+            ValueError: the sketch of the sealed rows cannot be read.
+        """
+        sketch = Sketch.load(self._folder(card) / SKETCH_FILE)
+        return int(sketch.near(texts, card.near_copy_threshold).sum())
+
+    def save_predictions(self, card: Card, model_id: str, rows: Sequence[Answer]) -> None:
+        """Keep a model's answers to the sealed rows, in place of its earlier ones."""
+        write_jsonl(self._predictions_file(card, model_id), rows)
+
+    def predictions(self, card: Card, model_id: str) -> list[Answer]:
+        """The answers that were kept; none where the model was not asked."""
+        return [Answer.model_validate(row) for row in read_jsonl(self._predictions_file(card, model_id))]
+
+    def verdicts(self, card: Card) -> list[dict[str, Any]]:
+        """All verdicts ever asked of this sealed split, oldest first."""
+        return list(read_jsonl(self._folder(card) / "verdicts.jsonl"))
+
+    def append_verdict(self, card: Card, verdict: dict[str, Any]) -> None:
+        """Add a verdict. The caller holds the workspace's lock."""
+        # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
+        write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
+
+    def _write_demo(self, name: str, seed: int) -> None:
+        if self._task.names != list(DIMENSIONS):
+            raise ValueError(
+                f"dataset {name!r} is music for the task 'kotone', not for {self._task.name!r}; "
+                f"bring your own: etude import FILE --name NAME --task {self._task.name}"
+            )
+        world = World(seed).splits()
+        sides = [side for side in SIDES for _ in world[side]]
+        examples = [
+            Example(
+                id=f"{name}-{side}-{number:04d}",
+                text=request.text,
+                target={dimension: float(value) for dimension, value in request.target.items()},
+                source="demo-world",
+            )
+            for side in SIDES
+            for number, request in enumerate(world[side], start=1)
+        ]
+        self.create(name, examples, synthetic=True, splits=sides, recipe={"kind": "demo-world", "seed": seed})
+
+    def _save(self, name: str, splits: Splits, threshold: float, synthetic: bool, recipe: dict[str, Any]) -> Card:
+        gate_fingerprint = fingerprint(splits.gate)
+        version = first_version(self._task.name, splits.train, splits.diagnose, gate_fingerprint)
+        self._store.refuse_other(name, version)
+        if name not in self._store.names():  # later, sealing again would forget the verdicts that were spent
+            self._seal(name, gate_fingerprint, splits.gate)
+        return self._store.save_first(
+            name,
+            task=self._task.name,
+            train=splits.train,
+            diagnose=splits.diagnose,
+            gate_size=len(splits.gate),
+            gate_fingerprint=gate_fingerprint,
+            recipe=recipe,
+            synthetic=synthetic,
+            near_copy_threshold=threshold,
+        )
+
+    def _seal(self, name: str, gate_fingerprint: str, gate: Sequence[Example]) -> None:
+        """Write the sealed folder, whole or not at all, unless it is there."""
+        folder = self._workspace.sealed_dir(name, gate_fingerprint)
+        if folder.exists():
+            return
+        for above in (self._workspace.sealed_root, folder.parent):
+            above.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            above.chmod(PRIVATE)
+        with appearing(folder, mode=PRIVATE) as draft:
+            write_jsonl(draft / "gate.jsonl", gate)
+            Sketch.build([row.text for row in gate], secrets.token_bytes(KEY_BYTES)).save(draft / SKETCH_FILE)
+            write_jsonl(draft / "verdicts.jsonl", [])
+            (draft / "predictions").mkdir(mode=PRIVATE)
+
+    def _predictions_file(self, card: Card, model_id: str) -> Path:
+        return self._folder(card) / "predictions" / f"{checked_name(model_id, 'model')}.jsonl"
+
+    def _folder(self, card: Card) -> Path:
+        return self._workspace.sealed_dir(card.name, card.gate_fingerprint)

@@ -1,0 +1,213 @@
+"""`etude import`: bring a file of texts and numbers in, split it, and seal the rows that judge.
+
+The summary goes to stdout, all else to stderr. Nothing is written unless the whole import succeeds.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from servers.core.dataset import Card, DatasetStore, SplitSizes
+from servers.core.disk import file_digest, now, write_json
+from servers.core.settings import load_settings
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.core.workspace import Busy, Workspace, checked_name
+from servers.eval.custody import RESERVED_PREFIX, Custody
+from servers.eval.row_reading import Columns, Intake, take_in
+from servers.eval.source_files import open_source
+
+MIN_ROWS = 60  # three sides of 20
+MAX_BAD_SHARE = 0.05
+SHOWN_BAD_ROWS = 20
+SHOWN_FIELDS_CHARS = 200
+
+EXAMPLE = """example:
+  etude import requests.csv --name mine --text request --target energy=e --target warmth=w
+
+The other dimensions are then looked for under their own names. One row a line (.jsonl), or .csv, or .parquet."""
+
+
+class NearCopyGroups(Wire):
+    """Groups of more than one row."""
+
+    groups: int
+    rows: int
+    """Rows in them."""
+    largest: int
+    """Rows in the largest of all groups."""
+
+
+class ImportSummary(Wire):
+    """What an import did."""
+
+    schema_version: int = 1
+    dataset: str
+    fingerprint: str
+    task: str
+    already_there: bool
+    """Whether the same rows had been imported under this name before; nothing was changed then."""
+    read: int
+    kept: int
+    dropped_by_reason: dict[str, int]
+    rows: SplitSizes
+    near_copy_groups: NearCopyGroups
+    near_copy_threshold: float
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    asked = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(asked.config, asked.artifacts, asked.task)
+        workspace, task = settings.open()
+        summary = _import(asked, workspace, task)
+    except (ValueError, Busy, OSError) as error:
+        print(f"etude import: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(summary.model_dump(), indent=2) if asked.json else _in_words(summary))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="etude import",
+        description="Bring your own rows in: a text and a number for each dimension of the task.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", type=Path, help="the file: .jsonl, .csv or .parquet")
+    parser.add_argument("--name", required=True, help="what to call the dataset: a-z, 0-9, '-', '_', '.'")
+    parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
+    parser.add_argument("--task", metavar="T", help="a built-in task or a task file (default: kotone)")
+    parser.add_argument(
+        "--config", type=Path, metavar="F", help="the configuration (default: etude.toml, if it is there)"
+    )
+    parser.add_argument("--text", metavar="COL", help="where the text stands; dots lead into nested fields")
+    parser.add_argument(
+        "--id", metavar="COL", help="where the id stands; rows without one get an id from their content"
+    )
+    parser.add_argument(
+        "--target", metavar="DIM=COL", action="append", default=[], help="where a dimension's value stands"
+    )
+    parser.add_argument(
+        "--max-bad-share",
+        metavar="SHARE",
+        type=_share,
+        default=MAX_BAD_SHARE,
+        help="refuse the file when more of its rows are bad, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
+    return parser
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1")
+    return share
+
+
+def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> ImportSummary:
+    name = checked_name(asked.name, "dataset")
+    if name.startswith(RESERVED_PREFIX):
+        raise ValueError(f"dataset {name!r}: names that begin with {RESERVED_PREFIX!r} are the demo's; choose another")
+    columns = Columns(text=asked.text, id=asked.id, target=_target_columns(asked.target, task))
+    source = open_source(asked.source)
+    intake = take_in(source, task, columns)
+    report = workspace.datasets_dir(name) / "import.json"
+    refusal = _refusal(intake, asked.source, asked.max_bad_share)
+    _show_rejected(intake, source.unit, None if refusal else report)
+    if refusal:
+        raise ValueError(refusal)
+    told = {
+        "kind": "import",
+        "source": asked.source.name,
+        "source_digest": file_digest(asked.source),
+        "read": intake.read,
+        "dropped_by_reason": intake.dropped(),
+    }
+    with workspace.writing("etude import"):
+        already_there = name in DatasetStore(workspace).names()
+        card = Custody(workspace, task).create(name, intake.kept, recipe=told)
+        if not report.exists():
+            rejected = [row.model_dump() for row in intake.rejected]
+            write_json(report, {"schema": 1, "imported_at": now(), "unit": source.unit, **told, "rejected": rejected})
+    return _summary(card, intake, already_there)
+
+
+def _target_columns(pairs: list[str], task: Task) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for pair in pairs:
+        dimension, equals, column = pair.partition("=")
+        if not equals or not column:
+            raise ValueError(f"--target {pair!r} is not DIM=COL, e.g. --target {task.names[0]}=some_column")
+        if dimension not in task.names:
+            raise ValueError(
+                f"--target {pair!r}: no dimension {dimension!r}; {task.name!r} has {', '.join(task.names)}"
+            )
+        if dimension in columns:
+            raise ValueError(f"--target: {dimension!r} is given twice")
+        columns[dimension] = column
+    return columns
+
+
+def _refusal(intake: Intake, source: Path, max_bad_share: float) -> str | None:
+    """Why the file is not taken, if it is not."""
+    if not intake.read:
+        return f"{str(source)!r} holds no rows"
+    bad = len(intake.rejected)
+    if bad > max_bad_share * intake.read:
+        why = f"{bad} of {intake.read} rows are bad, more than --max-bad-share {max_bad_share:g} allows"
+    elif len(intake.kept) < MIN_ROWS:
+        why = f"{len(intake.kept)} good rows are too few to split three ways; at least {MIN_ROWS} are needed"
+    else:
+        return None
+    reasons = "; ".join(f"{reason}: {count}" for reason, count in list(intake.dropped().items())[:5])
+    fields = ", ".join(map(repr, intake.fields))[:SHOWN_FIELDS_CHARS]
+    said = [f"nothing was imported: {why}", *([reasons] if reasons else [])]
+    if not intake.kept and fields:
+        said.append(f"the first row has {fields}: say what is what with --text, --id and --target")
+    return "; ".join(said)
+
+
+def _show_rejected(intake: Intake, unit: str, report: Path | None) -> None:
+    for row in intake.rejected[:SHOWN_BAD_ROWS]:
+        print(f"{unit} {row.number}: {row}", file=sys.stderr)
+    if (more := len(intake.rejected) - SHOWN_BAD_ROWS) > 0:
+        print(f"and {more} more" + (f"; all of them are in {report}" if report else ""), file=sys.stderr)
+
+
+def _summary(card: Card, intake: Intake, already_there: bool) -> ImportSummary:
+    return ImportSummary(
+        dataset=card.name,
+        fingerprint=card.fingerprint,
+        task=card.task,
+        already_there=already_there,
+        read=intake.read,
+        kept=len(intake.kept),
+        dropped_by_reason=intake.dropped(),
+        rows=card.rows,
+        near_copy_groups=NearCopyGroups.model_validate(card.recipe["near_copy_groups"]),
+        near_copy_threshold=card.near_copy_threshold,
+    )
+
+
+def _in_words(summary: ImportSummary) -> str:
+    near, rows = summary.near_copy_groups, summary.rows
+    dropped = ", ".join(f"{reason}: {count}" for reason, count in summary.dropped_by_reason.items())
+    state = "was here already, nothing changed" if summary.already_there else f"version {summary.fingerprint}"
+    return "\n".join(
+        [
+            f"{summary.dataset}: {state}",
+            f"rows: {summary.read} read, {summary.kept} kept" + (f", dropped: {dropped}" if dropped else ""),
+            f"splits: train {rows.train}, diagnose {rows.diagnose}, gate {rows.gate} (sealed)",
+            f"near copies: {near.rows} rows in {near.groups} groups, the largest of {near.largest}, "
+            f"at similarity {summary.near_copy_threshold:g}; none is parted",
+            f"next: etude cycle --dataset {summary.dataset}",
+        ]
+    )

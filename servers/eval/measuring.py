@@ -1,0 +1,154 @@
+"""Measure one model on the diagnose split: ask, score, write, and leave the trail in the tracker."""
+
+import time
+from collections.abc import Sequence
+
+from servers.core.answers import Answer
+from servers.core.arms import Arm
+from servers.core.dataset import Card, Example
+from servers.core.disk import now
+from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow, evaluation_id_for
+from servers.core.metrics import RowScorer, aggregate, standard_errors
+from servers.core.near_copies import groups
+from servers.core.task import Task
+from servers.core.tracking import Run, Trace, Tracker
+
+WARM_UP_REQUESTS = 5
+TIMED_REQUESTS = 50  # the gate's latency rule: p95 over this many single requests
+
+
+def ask(arm: Arm, examples: Sequence[Example]) -> list[Answer]:
+    """One answer for each example; the first are asked one by one and timed, after a warm-up, the rest together."""
+    texts = [example.text for example in examples]
+    for text in texts[:WARM_UP_REQUESTS]:
+        arm.answer([text])
+    timed: list[tuple[str, float]] = []
+    for text in texts[:TIMED_REQUESTS]:
+        started = time.perf_counter()
+        (words,) = arm.answer([text])
+        timed.append((words, 1000 * (time.perf_counter() - started)))
+    together = arm.answer(texts[TIMED_REQUESTS:]) if len(texts) > TIMED_REQUESTS else []
+    everything = [*timed, *((words, None) for words in together)]
+    return [
+        Answer(id=example.id, text=words, latency_ms=latency, served_by=arm.served_by)
+        for example, (words, latency) in zip(examples, everything, strict=True)
+    ]
+
+
+class Measuring:
+    """Evaluations of one task, written to the store and the tracker.
+
+    Args:
+        task: What is measured.
+        store: Where evaluations lie.
+        tracker: Where runs and traces go.
+        entity: Whose project it is there.
+        project: The project there.
+    """
+
+    def __init__(self, task: Task, store: EvaluationStore, tracker: Tracker, entity: str, project: str) -> None:
+        self._task, self._store, self._tracker = task, store, tracker
+        self._entity, self._project = entity, project
+
+    def evaluate(self, cycle: str, card: Card, examples: Sequence[Example], arm: Arm) -> Evaluation:
+        """Measure `arm` on the diagnose rows; asking again for the same thing finds what is there."""
+        evaluation_id = evaluation_id_for(cycle, arm.served_by, card.diagnose_fingerprint, self._task)
+        if (found := self._store.find(cycle, arm.model_id)) and found.evaluation_id == evaluation_id:
+            return found
+        started = now()
+        answers = ask(arm, examples)
+        rows = RowScorer(self._task, evaluation_id, arm.served_by, "diagnose", self._url_of_trace).score(
+            examples, answers
+        )
+        evaluation = Evaluation(
+            evaluation_id=evaluation_id,
+            cycle=cycle,
+            model=arm.model_id,
+            arm=arm.arm,
+            served_by=arm.served_by,
+            dataset=card.name,
+            dataset_version=card.fingerprint,
+            diagnose_fingerprint=card.diagnose_fingerprint,
+            n=len(rows),
+            n_invalid=sum(not row.json_valid for row in rows),
+            created_at=now(),
+            entity=self._entity,
+            project=self._project,
+            run_id=evaluation_id,
+            run_url=self._tracker.run_url(self._entity, self._project, evaluation_id),
+            metrics=aggregate(rows, self._task, cost_usd=0.0),
+            standard_errors=standard_errors(rows, self._task, groups([e.text for e in examples]).labels),
+        )
+        # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
+        self._tracker.save_run(self._run(evaluation, started))
+        self._tracker.save_traces(self._entity, self._project, [self._trace(evaluation, r, started) for r in rows])
+        self._store.save(evaluation, rows, answers)
+        return evaluation
+
+    def _url_of_trace(self, trace_id: str) -> str:
+        return self._tracker.trace_url(self._entity, self._project, trace_id)
+
+    def _run(self, evaluation: Evaluation, started: str) -> Run:
+        return Run(
+            id=evaluation.run_id,
+            name=f"eval-{evaluation.cycle}-{evaluation.model}",
+            entity=self._entity,
+            project=self._project,
+            group=evaluation.cycle,
+            job_type="eval",
+            tags=[evaluation.arm, evaluation.dataset],
+            config={
+                "model": evaluation.model,
+                "arm": evaluation.arm,
+                "model_digest": evaluation.served_by.digest,
+                "task": self._task.name,
+                "dataset": evaluation.dataset,
+                "dataset/version": evaluation.dataset_version,
+                "cycle": evaluation.cycle,
+                "evaluation_id": evaluation.evaluation_id,
+                "split": evaluation.split,
+            },
+            summary={
+                **{f"eval/{name}": value for name, value in evaluation.metrics.items() if value is not None},
+                "eval/n": evaluation.n,
+                "eval/n_invalid": evaluation.n_invalid,
+            },
+            state="finished",
+            created_at=started,
+            updated_at=evaluation.created_at,
+        )
+
+    def _trace(self, evaluation: Evaluation, row: ScoredRow, started: str) -> Trace:
+        return Trace(
+            id=row.trace_id,
+            trace_id=row.trace_id,
+            parent_id=None,
+            op_name="evaluate_row",
+            display_name=f"{evaluation.model} {row.example_id}",
+            started_at=started,
+            ended_at=now(),
+            inputs={self._task.text_name: row.text, "example_id": row.example_id},
+            output={
+                "prediction": row.predicted_vector,
+                "target": row.target_vector,
+                "abs_error_by_dim": row.abs_error_by_dim,
+                "mae_raw": row.mae_raw,
+                "json_valid": row.json_valid,
+                "parse_error": row.parse_error,
+                "intent_score": row.intent_score,
+                "constraint_match": row.constraint_match,
+                "slot_exact_match": row.slot_exact_match,
+                "latency_ms": row.latency_ms,
+                "served_by": row.served_by.model_dump(),
+            },
+            attributes={
+                "cycle": evaluation.cycle,
+                "split": evaluation.split,
+                "model": evaluation.model,
+                "mode": row.mode,
+                "evaluation_id": evaluation.evaluation_id,
+                "task": self._task.name,
+            },
+            exception=None,
+            run_id=evaluation.run_id,
+        )

@@ -1,0 +1,161 @@
+"""Rows out of a file that nobody prepared: JSON lines, CSV or Parquet, told apart by the file's suffix.
+
+A row that cannot be read comes as a problem with its place, and the rest of the file survives. No copy of the rows is
+left on disk by reading them.
+
+CSV is read with the standard library and not with `datasets`: pandas, which reads CSV there, cuts fields off a row that
+has too many, pads one that has too few, and knows no line numbers.
+"""
+
+import csv
+import glob
+import json
+import os
+import tempfile
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_LINE_BYTES = 1 << 20  # of JSON; a longer line is no row but a file without line breaks
+BATCH_ROWS = 1000  # of Parquet at a time
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+SILENT = 100  # above every level of `logging`
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row as it stands in the file."""
+
+    number: int
+    """The line it begins on, or the row's number in a file that has no lines; from 1."""
+    fields: dict[str, Any]
+    """By name; empty where there is a problem."""
+    problem: str = ""
+    """Why the row cannot be read; without its content."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file's rows, and how they are to be read."""
+
+    records: Iterator[Record]
+    unit: str
+    """What the numbers count: line or row."""
+    untyped: bool
+    """Whether every field is a text, as in CSV, so that numbers are written in characters."""
+
+
+def open_source(path: Path) -> Source:
+    """The rows of a file, read as they are asked for.
+
+    Raises:
+        ValueError: the file cannot be read, now or while its rows are taken; one line that says why.
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder; give a file that ends in {', '.join(KINDS)}")
+    if not path.exists():
+        raise ValueError(f"there is no file {str(path)!r}")
+    if kind is None:
+        raise ValueError(f"cannot tell what {str(path)!r} holds; its name must end in {', '.join(KINDS)}")
+    return Source(_one_line_errors(kind(path), path), unit="row" if kind is _parquet else "line", untyped=kind is _csv)
+
+
+def _one_line_errors(records: Iterator[Record], path: Path) -> Iterator[Record]:
+    try:
+        yield from records
+    except OSError as error:
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise ValueError(f"cannot read {str(path)!r}: {reason}") from error
+
+
+def _jsonl(path: Path) -> Iterator[Record]:
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                _skip_line(file, line)
+                yield Record(number, {}, f"longer than {MAX_LINE_BYTES:,} bytes")
+            elif content := line.removeprefix(BOM_UTF8 if number == 1 else b"").strip():
+                yield _parsed(number, content)
+
+
+def _skip_line(file: BinaryIO, chunk: bytes) -> None:
+    while chunk and not chunk.endswith(b"\n"):
+        chunk = file.readline(MAX_LINE_BYTES)
+
+
+def _parsed(number: int, content: bytes) -> Record:
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Record(number, {}, "not UTF-8")
+    except (ValueError, RecursionError):
+        return Record(number, {}, "malformed JSON")
+    return Record(number, value) if isinstance(value, dict) else Record(number, {}, "not a JSON object")
+
+
+def _csv(path: Path) -> Iterator[Record]:
+    # A byte that is not UTF-8 becomes half a character, which no text may hold: it costs its row, not the file.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header: list[str] = []
+        while True:
+            number = reader.line_num + 1
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # Over several lines, nobody can tell which of them belong to the row.
+                if reader.line_num > number or not header:
+                    raise ValueError(
+                        f"{str(path)!r} is no CSV from line {number} on: {error}; close its quotes"
+                    ) from error
+                yield Record(number, {}, "malformed CSV")
+                continue
+            if not header:
+                header = _header(row, path)
+            elif len(row) == len(header):
+                yield Record(number, dict(zip(header, row, strict=True)))
+            elif row:
+                yield Record(number, {}, "has not as many fields as the header")
+
+
+def _header(row: list[str], path: Path) -> list[str]:
+    names = [name.strip() for name in row]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise ValueError(f"column {twice[0]!r} of {str(path)!r} stands twice; name each column once")
+    return names
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    os.environ.update(OFFLINE)
+    import datasets
+
+    datasets.logging.set_verbosity(SILENT)
+    # Streaming copies no row. What is left in the cache folder is a lock file, and the folder does not stay.
+    with tempfile.TemporaryDirectory(prefix="etude-import-") as cache:
+        try:
+            rows = datasets.load_dataset(
+                "parquet",
+                data_files=[glob.escape(str(path.resolve()))],
+                split="train",
+                streaming=True,
+                batch_size=BATCH_ROWS,
+                cache_dir=cache,
+            )
+            for number, row in enumerate(rows, start=1):
+                yield Record(number, row)
+        except ValueError as error:
+            raise ValueError(f"cannot read {str(path)!r} as Parquet: {str(error).partition(chr(10))[0]}") from error
+
+
+KINDS: dict[str, Callable[[Path], Iterator[Record]]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}

@@ -1,0 +1,96 @@
+"""Write the report: the last step of a cycle. `summary.json` comes last and closes it; asking again changes nothing."""
+
+from typing import Any
+
+from servers.core.cycle_files import opening
+from servers.core.disk import write_json, write_text
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.core.workspace import Workspace
+from servers.playbook.book import bring_up_to_date
+from servers.playbook.conclusion import Conclusion, conclude, summary_of
+from servers.playbook.facts import Facts, facts_of
+from servers.playbook.failure_cases import write_failure_cases
+from servers.playbook.outlook import Plan, next_cycle
+from servers.playbook.papers import before_after_csv, decision_log, report_draft
+from servers.playbook.report.view import Outcome
+from servers.playbook.viewing import view_of
+
+REPORT = "report.html"
+PAPERS = ("before_after_metrics.csv", "decision_log.md", "playbook.json", "summary.json")
+
+
+class Written(Wire):
+    """A closed cycle."""
+
+    verdict: Outcome
+    reason: str
+    report: str
+    """Path of the page with pictures."""
+    files: list[str]
+    """All that was written, under the artifacts folder."""
+    next: str
+
+
+def write_report(workspace: Workspace, task: Task, cycle: str, stop_reason: str | None) -> Written:
+    """Close a cycle and write its papers; a closed one is only read again.
+
+    Raises:
+        ValueError: the cycle cannot be closed yet, or not in this way; the message names the tool to call.
+    """
+    facts = facts_of(workspace, cycle)
+    if facts.summary is None:
+        _close(workspace, task, facts, conclude(facts, stop_reason))
+        facts = facts_of(workspace, cycle)
+    assert facts.summary is not None  # written above
+    return Written(
+        verdict=facts.summary["verdict"],
+        reason=facts.summary["reason"],
+        report=str(workspace.root / facts.summary["report"]),
+        files=facts.summary["files"],
+        next=f"open_cycle with dataset {facts.opening.dataset!r} for the next turn",
+    )
+
+
+def render_again(workspace: Workspace, task: Task, cycle: str) -> str:
+    """Write the cycle's page anew from what is on disk, also of an open one, and return its path.
+
+    Raises:
+        ValueError: there is no such cycle.
+    """
+    opening(workspace, cycle)
+    facts = facts_of(workspace, cycle)
+    if facts.summary is None:
+        return _render(workspace, task, facts, None, [])
+    conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
+    return _render(workspace, task, facts, facts.summary, next_cycle(task, facts, conclusion))
+
+
+def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusion) -> None:
+    playbook = bring_up_to_date(workspace, facts.cycle)
+    facts = facts_of(workspace, facts.cycle)
+    folder, papers = workspace.cycle_dir(facts.cycle), workspace.report_dir
+    loop, shared = f"loop/{facts.cycle}", papers.name
+    summary = summary_of(facts, conclusion, f"{shared}/{REPORT}")
+    plan = next_cycle(task, facts, conclusion)
+    files = [
+        *(f"{loop}/{name}" for name in PAPERS),
+        *write_failure_cases(workspace, task, facts),
+        f"{shared}/report_draft.md",
+        f"{shared}/{REPORT}",
+    ]
+    summary["files"] = files
+    write_text(folder / "before_after_metrics.csv", before_after_csv(task, summary))
+    write_text(folder / "decision_log.md", decision_log(facts, playbook, summary, plan))
+    write_text(papers / "report_draft.md", report_draft(task, facts, playbook, summary, plan, files))
+    _render(workspace, task, facts, summary, plan)
+    write_json(folder / "summary.json", summary)
+
+
+def _render(workspace: Workspace, task: Task, facts: Facts, summary: dict[str, Any] | None, plan: Plan) -> str:
+    # Here, because the template engine costs a quarter of a second, and serving does not need it.
+    from servers.playbook.report.render import render_html
+
+    path = workspace.report_dir / REPORT
+    write_text(path, render_html(view_of(workspace, task, facts, summary, plan)))
+    return str(path)

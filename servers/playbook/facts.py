@@ -1,0 +1,141 @@
+"""What is known of a cycle, read from its folder and the stores; nothing here is written down a second time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from servers.core.cycle_files import Opening, opening
+from servers.core.dataset import Card, DatasetStore
+from servers.core.disk import read_json
+from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.jobs import JobStatus, JobStore
+from servers.core.registry import Move, Registry
+from servers.core.workspace import Workspace
+
+MAX_FOCUS = 2  # dimensions that one cycle aims at
+
+Document = dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One cycle; a document that no tool has written yet is None."""
+
+    opening: Opening
+    card: Card
+    """The dataset version that the cycle opened on."""
+    head: Card
+    """The newest version of the dataset."""
+    evaluations: dict[str, Evaluation]
+    """By model, the newest of this cycle."""
+    jobs: list[JobStatus]
+    """Training jobs of this cycle, oldest first."""
+    champion_now: str | None
+    release: Move | None
+    """What this cycle changed in the registry, if anything."""
+    diagnosis: Document
+    snapshot: Document
+    augmentation: Document
+    plan: Document
+    playbook: Document
+    gate: Document
+    summary: Document
+
+    @property
+    def cycle(self) -> str:
+        return self.opening.cycle
+
+    @property
+    def champion(self) -> Evaluation | None:
+        """The evaluation of the model that was in service when the cycle was opened."""
+        return self.evaluations.get(self.opening.champion)
+
+    @property
+    def candidate(self) -> Evaluation | None:
+        """The candidate's evaluation: the one that was judged, else the best on the diagnose rows."""
+        if self.gate is not None:
+            return self.evaluations.get(self.gate["candidate"])
+        made = [self.evaluations[model] for model in self.trained if model in self.evaluations]
+        return min(made, key=_error, default=None)
+
+    @property
+    def trained(self) -> list[str]:
+        """Models that this cycle's jobs made."""
+        return [job.model for job in self.jobs if job.state == "succeeded" and job.model is not None]
+
+    @property
+    def augmented(self) -> bool:
+        """Whether the plan for new rows was carried out."""
+        return self.augmentation is not None and self.augmentation["outcome"] is not None
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether something else was put into service meanwhile, so that the verdict counts no more."""
+        return self.release is None and (self.champion_now or "constant") != self.opening.champion
+
+    @property
+    def remedies(self) -> list[dict[str, Any]]:
+        return [] if self.playbook is None else list(self.playbook["remedies"])
+
+    def worst_dimensions(self, model: str) -> list[str]:
+        """The dimensions with signal where `model` is worst against the constant, worst first, at most two.
+
+        Not those of the largest error: that would choose what nobody can learn.
+        """
+        constant, served = self.evaluations.get("constant"), self.evaluations.get(model)
+        if constant is None or served is None or self.diagnosis is None:
+            return []
+        ratios = {}
+        for name, found in self.diagnosis["dimensions"].items():
+            ours, theirs = served.metrics.get(f"mae_raw_{name}"), constant.metrics.get(f"mae_raw_{name}")
+            if found["signal"] != "none" and ours is not None and theirs:
+                ratios[name] = ours / theirs
+        return sorted(ratios, key=lambda name: -ratios[name])[:MAX_FOCUS]
+
+    @property
+    def outcome(self) -> str | None:
+        """The gate's outcome; None before it, and where the cycle stopped."""
+        return None if self.gate is None else str(self.gate["outcome"])
+
+
+def facts_of(workspace: Workspace, cycle: str) -> Facts:
+    """Gather what is known.
+
+    Raises:
+        ValueError: there is no such cycle.
+    """
+    opened = opening(workspace, cycle)
+    datasets = DatasetStore(workspace)
+    registry = Registry(workspace)
+    history = [move for move in registry.history(opened.dataset) if move.cycle == cycle and move.action != "rollback"]
+    evaluations = [e for e in EvaluationStore(workspace).all() if e.cycle == cycle]
+
+    def document(name: str) -> Document:
+        path = workspace.cycle_dir(cycle) / name
+        return read_json(path) if path.exists() else None
+
+    return Facts(
+        opening=opened,
+        card=datasets.card(opened.dataset, opened.dataset_version),
+        head=datasets.head(opened.dataset),
+        evaluations={evaluation.model: evaluation for evaluation in evaluations},
+        jobs=list(_jobs(workspace, cycle)),
+        champion_now=registry.champion(opened.dataset),
+        release=history[-1] if history else None,
+        diagnosis=document("diagnosis.json"),
+        snapshot=document("mcp_eval_snapshot.json"),
+        augmentation=document("augmentation_spec.json"),
+        plan=document("hparam_patch.json"),
+        playbook=document("playbook.json"),
+        gate=document("gate.json"),
+        summary=document("summary.json"),
+    )
+
+
+def _jobs(workspace: Workspace, cycle: str) -> Iterator[JobStatus]:
+    yield from (job for job in JobStore(workspace).list() if job.cycle == cycle and job.kind == "train")
+
+
+def _error(evaluation: Evaluation) -> float:
+    value = evaluation.metrics.get("vector_mae")
+    return float("inf") if value is None else value

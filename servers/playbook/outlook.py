@@ -1,0 +1,53 @@
+"""The planned next cycle, from what this one found. A plan, not a promise: every step of it is decided anew."""
+
+from servers.core.task import Task
+from servers.playbook.conclusion import Conclusion
+from servers.playbook.facts import Facts
+
+Plan = list[tuple[str, str]]
+
+
+def next_cycle(task: Task, facts: Facts, conclusion: Conclusion) -> Plan:
+    """What the next cycle would do, as (what, in words)."""
+    if conclusion.verdict == "stopped":
+        return [("before anything else", _mend(facts)), ("data", "diagnose again once that is mended"), _gate(task)]
+    focus = facts.worst_dimensions(conclusion.champion_after)
+    aim = f"new rows for {' and '.join(focus)}" if focus else "more rows of the same kind"
+    rows, served = facts.head.rows.train, conclusion.champion_after
+    return [
+        ("inputs", f"open_cycle on {facts.opening.dataset}, {rows} train rows, {served} in service"),
+        ("data", f"{aim}: {task.augment.new_rows} planned, {task.augment.replay_rows} hard train rows counted double"),
+        ("training", _training(facts, conclusion)),
+        _gate(task),
+        *_more_rows(conclusion),
+    ]
+
+
+def _mend(facts: Facts) -> str:
+    verdict = None if facts.diagnosis is None else facts.diagnosis["verdict"]
+    advice = {
+        "relabel": "label again: rows with equal texts disagree",
+        "collect more": "collect more rows",
+        "stop": "find labels that the texts speak about",
+    }
+    return advice.get(str(verdict), "remove what stopped this cycle")
+
+
+def _training(facts: Facts, conclusion: Conclusion) -> str:
+    if conclusion.verdict == "promote" or facts.plan is None or not facts.plan["changes"]:
+        return "the same recipe on the new version, so that an effect has one cause"
+    changed = ", ".join(change["name"] for change in facts.plan["changes"])
+    return f"back to the recipe of the model in service; {changed} did not pay"
+
+
+def _gate(task: Task) -> tuple[str, str]:
+    return "gate", (
+        f"vector_mae and the focus dimensions shown better on the sealed rows, no dimension more than "
+        f"{task.gate.max_worse:g} points worse, strict JSON in at least {task.gate.min_json_valid_rate:.0%} of answers"
+    )
+
+
+def _more_rows(conclusion: Conclusion) -> Plan:
+    if conclusion.verdict != "undecided":
+        return []
+    return [("sealed rows", "too few to show a gain worth a promotion: import a dataset with more held-out rows")]

@@ -1,0 +1,86 @@
+"""Turns a view into the report: one HTML file that loads nothing and runs nothing.
+
+Every word goes through `_shown` and is then escaped; pictures escape their own. The page carries a policy that lets the
+browser load nothing and apply one style sheet, named by its hash, so that even markup that slipped in could do nothing.
+It is written to be valid XML as well, which is what the tests hold it to.
+"""
+
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from servers.playbook.report import wording
+from servers.playbook.report.charts.bars import bars
+from servers.playbook.report.charts.interval import gate_interval
+from servers.playbook.report.charts.miss import miss
+from servers.playbook.report.charts.radar import radar
+from servers.playbook.report.charts.scatter import scatter
+from servers.playbook.report.charts.timeline import timeline
+from servers.playbook.report.view import ReportView
+from servers.playbook.words import cleaned
+
+HERE = Path(__file__).parent
+MAX_CHARS = 1500  # of any text on the page; longer ones end in an ellipsis
+QUOTE_CHARS = 500  # of a request that is quoted
+MOST_FAILURES = 10
+MOST_ROWS = 60  # of a table that grows with the work: history, remedies
+
+
+def render_html(view: ReportView) -> str:
+    """The report of one cycle as one HTML document."""
+    environment = _environment()
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    failures = view.failures[:MOST_FAILURES]
+    return environment.get_template("page.html.j2").render(
+        view=view,
+        style=Markup(style),
+        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+        headline=wording.headline(view),
+        radar=radar(view),
+        bars=bars(view),
+        gate_picture=gate_interval(view),
+        panels=scatter(view),
+        failures=[(failure, miss(view, failure, f"miss-{k}")) for k, failure in enumerate(failures)],
+        timeline=timeline(view),
+        most_rows=MOST_ROWS,
+        fine=view.digits,
+        rough=max(view.digits - 1, 0),  # for one row's error, which is no mean
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "figure": wording.figure,
+        "signed": wording.signed,
+        "percent": wording.percent,
+        "interval": wording.interval,
+        "plural": wording.plural,
+        "sentence": wording.sentence,
+        "quote": lambda text: cleaned(text[: 4 * QUOTE_CHARS], QUOTE_CHARS),
+    }
+    environment.globals["HEADINGS"] = wording.HEADINGS
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """What an expression of the template leaves on the page, before it is escaped."""
+    if value is None:
+        return wording.UNKNOWN
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return cleaned(value[: 4 * MAX_CHARS], MAX_CHARS)  # cut first: a text may be megabytes long
+    return value

@@ -1,0 +1,331 @@
+"""Everything the report shows, already computed.
+
+Errors, differences and intervals are in points of the task's scale where not said otherwise. A figure that is not
+known, not asked for, or sealed is null; NaN and infinity are refused. Mappings by dimension may leave dimensions out.
+"""
+
+import math
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from servers.core.task import Dimension, GateRules, Scale
+from servers.core.wire import Wire
+
+Outcome = Literal["promote", "hold", "undecided", "stopped"]
+Role = Literal["constant", "rule", "champion", "candidate"]
+
+
+class Shown(Wire):
+    """A part of the page."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class DatasetShown(Shown):
+    """The dataset version that the cycle opened on."""
+
+    name: str
+    version: str
+    """Content fingerprint."""
+    train_rows: int
+    diagnose_rows: int
+    gate_rows: int
+    synthetic: bool
+    """Whether a generator wrote the rows."""
+
+
+class BackendShown(Shown):
+    """What did one part of the work."""
+
+    part: str
+    """brain, tracking, teacher, model, jobs, …"""
+    label: str
+    embedded: bool
+    """Whether it is the stand-in that ships with Étude, used where there is no account."""
+
+
+class CycleShown(Shown):
+    """One turn of the loop, as the history lists it."""
+
+    cycle: str
+    dataset: str
+    verdict: Outcome | None = None
+    """Null while the cycle is open."""
+    reason: str = ""
+    champion_before: str | None = None
+    champion_after: str | None = None
+    focus: list[str] = []
+    new_rows: int | None = None
+    level: float | None = None
+    """One-sided error probability that the gate's verdict might spend."""
+    difference: float | None = None
+    """On the sealed rows, vector_mae of the candidate minus the champion's; below 0 is better. Null while sealed."""
+    ci: tuple[float, float] | None = None
+    mae_before: float | None = None
+    """vector_mae of the champion before the cycle, on the diagnose rows."""
+    mae_after: float | None = None
+    """vector_mae of the candidate, on the diagnose rows."""
+
+
+class Estimate(Shown):
+    """A mean and its standard error."""
+
+    value: float
+    se: float | None = None
+
+
+class ArmShown(Shown):
+    """What one arm did on the diagnose rows."""
+
+    role: Role
+    model: str
+    n: int
+    n_invalid: int = 0
+    vector_mae: Estimate
+    by_dimension: dict[str, Estimate] = {}
+    """Mean absolute error of each dimension."""
+    metrics: dict[str, float | None] = {}
+    """Other metrics by their names in the evaluation (r2_score, json_valid_rate, …)."""
+    run: str | None = None
+    """Where the tracker holds the evaluation."""
+
+
+class Pairs(Shown):
+    """One dimension's true and predicted values, row by row; invalid answers are left out."""
+
+    true: list[float]
+    predicted: list[float]
+
+
+class PredictionsShown(Shown):
+    role: Role
+    model: str
+    by_dimension: dict[str, Pairs]
+
+
+class FailureShown(Shown):
+    """A diagnose row that was answered badly."""
+
+    trace: str
+    """Id of the trace, or where to find it."""
+    text: str
+    target: dict[str, float]
+    prediction: dict[str, float] | None
+    """Null where the answer was not valid."""
+    errors: dict[str, float]
+    mae: float
+    parse_error: str | None = None
+
+
+class CheckShown(Shown):
+    name: str
+    passed: bool | None
+    """Null where the check does not apply or was not measured."""
+    detail: str = ""
+
+
+class GateShown(Shown):
+    """A verdict on the sealed rows."""
+
+    outcome: Literal["promote", "hold", "undecided"]
+    reason: str
+    candidate: str
+    champion: str
+    n: int
+    level: float
+    """One-sided error probability that this verdict might spend."""
+    difference: float | None = None
+    """vector_mae of the candidate minus the champion's; below 0 is better. Null while sealed."""
+    ci: tuple[float, float] | None = None
+    """Interval of `difference` that covers with probability 1 - 2 * level."""
+    checks: list[CheckShown] = []
+    verdicts_asked: int | None = None
+    """How many verdicts this split has given, this one included."""
+    verdict_id: str | None = None
+
+
+class SignalShown(Shown):
+    """What the text says about one dimension."""
+
+    dimension: str
+    signal: Literal["learnable", "weak", "none"]
+    r2: float | None = None
+    p: float | None = None
+    """Family-wise over the dimensions."""
+    text_model_mae: float | None = None
+    constant_mae: float | None = None
+    ratio: float | None = None
+    """text_model_mae / constant_mae; 1 is a constant's error."""
+    words: str = ""
+
+
+class DiagnosisShown(Shown):
+    verdict: str
+    reason: str = ""
+    dimensions: list[SignalShown] = []
+    copies: dict[str, int] = {}
+    """exact, near_groups, conflicting_texts."""
+    leakage: dict[str, int] = {}
+    """train_diagnose_exact, train_diagnose_near, train_gate_near."""
+    label_shift: dict[str, float] = {}
+    """By dimension, mean of diagnose minus mean of train, in standard deviations."""
+    warnings: list[str] = []
+
+
+class NewExample(Shown):
+    text: str
+    target: dict[str, float]
+    source: str
+
+
+class AugmentationShown(Shown):
+    """The rows that the cycle added to train."""
+
+    plan: str
+    teacher: str
+    focus: list[str] = []
+    """Empty where the plan asked for more of the same."""
+    why: str = ""
+    added: int
+    replayed: int = 0
+    dropped: dict[str, int] = {}
+    """Rows that a filter refused, by reason."""
+    rows_before: int
+    rows_after: int
+    version_after: str
+    examples: list[NewExample] = []
+
+
+class SettingChange(Shown):
+    name: str
+    before: str | None = None
+    after: str
+    reason: str = ""
+
+
+class TrainingShown(Shown):
+    """The job that made the candidate."""
+
+    job: str
+    model: str
+    family: str
+    train_rows: int
+    seconds: float
+    changes: list[SettingChange] = []
+
+
+class RemedyShown(Shown):
+    """What was changed for one failure, and what came of it on that row."""
+
+    trace: str
+    dimension: str
+    change: str
+    text: str = ""
+    error_before: float | None = None
+    error_after: float | None = None
+
+
+class LessonShown(Shown):
+    title: str
+    text: str
+    """With its figures already filled in."""
+    sources: list[str] = []
+    """Where each figure came from."""
+
+
+class PlanShown(Shown):
+    """One line of the planned next cycle."""
+
+    what: str
+    """data, training, gate, …"""
+    words: str
+
+
+class ContextShown(Shown):
+    """What came back through the W&B MCP server before anything was decided."""
+
+    server: str
+    """Name and version, from the handshake."""
+    kind: Literal["official", "stand-in"]
+    calls: dict[str, int]
+    """Calls by tool."""
+    failures: int
+    fetched_at: str
+
+
+class ToolCalls(Shown):
+    tool: str
+    server: str = ""
+    calls: int
+    errors: int = 0
+    seconds: float
+
+
+class DefinitionShown(Shown):
+    """What a metric on the page means."""
+
+    metric: str
+    formula: str
+    range: str
+    better: Literal["lower", "higher", "neither"]
+
+
+class ReportView(Shown):
+    """One report. `this` also stands in `history`, which lists all cycles, oldest first."""
+
+    title: str
+    task_title: str
+    dimensions: list[Dimension]
+    scale: Scale
+    rules: GateRules
+    dataset: DatasetShown
+    this: CycleShown
+    generated_at: str
+    history: list[CycleShown] = []
+    backends: list[BackendShown] = []
+    warnings: list[str] = []
+    """What a reader should know before believing the verdict."""
+    arms: list[ArmShown] = []
+    """At most one of a role. A constant in service stands once, as the constant."""
+    predictions: PredictionsShown | None = None
+    failures: list[FailureShown] = []
+    """Worst first."""
+    failures_of: str | None = None
+    """The model that answered so."""
+    gate: GateShown | None = None
+    begin_gate: GateShown | None = None
+    """The verdict that began this line of models, where it is another one."""
+    diagnosis: DiagnosisShown | None = None
+    augmentation: AugmentationShown | None = None
+    training: TrainingShown | None = None
+    remedies: list[RemedyShown] = []
+    lessons: list[LessonShown] = []
+    next_cycle: list[PlanShown] = []
+    context: ContextShown | None = None
+    ledger: list[ToolCalls] = []
+    definitions: list[DefinitionShown] = []
+    provenance: dict[str, str] = {}
+    """Other things that fix what was run: versions, digests, revisions."""
+
+    @property
+    def names(self) -> list[str]:
+        return [dimension.name for dimension in self.dimensions]
+
+    @property
+    def digits(self) -> int:
+        """Decimals of a mean error: a ten-thousandth of the scale shows."""
+        return max(0, 4 - round(math.log10(self.scale.width)))
+
+    def arm(self, role: Role) -> ArmShown | None:
+        """The arm in this role, if it was measured."""
+        return next((arm for arm in self.arms if arm.role == role), None)
+
+    @property
+    def before(self) -> ArmShown | None:
+        """The arm that was in service: the champion, or the constant where there was none."""
+        return self.arm("champion") or self.arm("constant")
+
+    def embedded(self, part: str) -> str | None:
+        """Label of the stand-in that did `part`, or None where a real backend did or nothing is known."""
+        return next((b.label for b in self.backends if b.part == part and b.embedded), None)

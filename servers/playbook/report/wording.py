@@ -1,0 +1,82 @@
+"""Numbers as a reader meets them, and a cycle's verdict in one sentence."""
+
+from servers.playbook.report.view import GateShown, ReportView
+
+UNKNOWN = "\N{EN DASH}"
+HEADINGS = {
+    "promote": "Promoted",
+    "hold": "Held",
+    "undecided": "Undecided",
+    "stopped": "Stopped",
+    None: "Still open",
+}
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a true minus sign; a dash where nothing was measured."""
+    if value is None:
+        return UNKNOWN
+    # Adding 0.0 turns a negative zero into zero.
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def figure(value: float | None) -> str:
+    """A metric of any size, to four digits."""
+    return UNKNOWN if value is None else f"{value:,.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference, its sign always shown."""
+    if value is None:
+        return UNKNOWN
+    return number(value, digits) if round(value, digits) <= 0 else "+" + number(value, digits)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, to three digits."""
+    return UNKNOWN if share is None else f"{100 * share:.3g}%"
+
+
+def interval(ci: tuple[float, float] | None, digits: int = 2) -> str:
+    """An interval of differences."""
+    return UNKNOWN if ci is None else f"{signed(ci[0], digits)} to {signed(ci[1], digits)}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """'1 row', '2 rows'."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital at its beginning and a stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    # A name like vector_mae keeps its spelling, also at the beginning.
+    start = text if "_" in text.split()[0] else text[0].upper() + text[1:]
+    return start + ("" if start[-1] in ".!?…" else ".")
+
+
+def headline(view: ReportView) -> str:
+    """The verdict in one sentence, with its numbers where they may be shown."""
+    this, gate = view.this, view.gate
+    if this.verdict is None:
+        return "No verdict has been asked in this cycle yet."
+    if this.verdict == "stopped" or gate is None:
+        return f"No verdict was spent: {this.reason.rstrip('.') or 'the cycle ended before the gate'}."
+    if this.verdict == "promote":
+        return f"The candidate takes over: {_gain(gate, view.digits)}."
+    kept = "The constant stays in service" if gate.champion == "constant" else "The champion stays in service"
+    return f"{kept}: {gate.reason.rstrip('.')}."
+
+
+def _gain(gate: GateShown, digits: int) -> str:
+    rows = plural(gate.n, "sealed row")
+    other = "the constant" if gate.champion == "constant" else "the champion"
+    if gate.difference is None:
+        return f"it is shown to be better than {other} on {rows}"
+    gain = f"its error is {number(-gate.difference, digits)} points lower than {other}'s on {rows}"
+    if gate.ci is None:
+        return gain
+    low, high = sorted(-end for end in gate.ci)
+    return f"{gain} ({percent(1 - 2 * gate.level)} interval {number(low, digits)} to {number(high, digits)})"

@@ -1,0 +1,103 @@
+"""The playbook server: where a cycle stands, what W&B said, what was learned, and the report that closes it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.core.workspace import Workspace
+from servers.playbook.book import Lesson, RemedyGiven, playbook_of, write_down
+from servers.playbook.closing import Written
+from servers.playbook.closing import write_report as close_cycle
+from servers.playbook.context import Recorded, ServerName, record
+from servers.playbook.cycles import CycleState, cycle_state
+from servers.playbook.cycles import open_cycle as open_or_find
+from servers.playbook.evidence import EvidencePage, PlaybookEntry, read_page, search
+from servers.playbook.facts import facts_of
+from servers.playbook.failure_cases import write_failure_cases
+from servers.playbook.replies import Call
+from servers.playbook.steps import next_steps
+from servers.room import CycleId, DatasetName, Room
+
+INSTRUCTIONS = (
+    "Keeps the cycle of improvement: what is done, what comes next, what W&B said, what was learned. "
+    "Begin with open_cycle, then follow next_steps of get_cycle."
+)
+
+
+class SearchResult(Wire):
+    entries: list[PlaybookEntry]
+
+
+class PlaybookWritten(Wire):
+    """The playbook after the call."""
+
+    remedies: int
+    lessons: int
+    path: str
+    next: str
+
+
+def build_room(workspace: Workspace, task: Task) -> Room:
+    """The playbook server over one artifacts folder, for one task."""
+    room = Room("playbook", INSTRUCTIONS, workspace)
+
+    @room.writes()
+    def open_cycle(dataset: DatasetName) -> CycleState:
+        """Open a cycle on a dataset, or find its open one; the first begins the dataset, against the constant.
+        Next: the calls in next_steps.
+        """
+        return cycle_state(workspace, task, open_or_find(workspace, task, dataset))
+
+    @room.reads()
+    def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
+        """Say where a cycle stands and which calls come next, with arguments and reasons."""
+        return cycle_state(workspace, task, cycle)
+
+    @room.writes()
+    def record_context(cycle: CycleId, server: ServerName, calls: list[Call]) -> Recorded:
+        """Take in the replies of the W&B MCP tools, word for word, and write the cycle's snapshot.
+        Refuses all of them if one failed or disagrees with the eval server. Next: diagnose_dataset.
+        """
+        remedied = [remedy.trace_id for remedy in playbook_of(workspace, cycle).remedies]
+        return record(workspace, task, cycle, server, calls, remedied)
+
+    @room.reads()
+    def read_evidence(
+        ref: Annotated[str, Field(description="kind:id, e.g. evaluation:<id>, diagnosis:<cycle>, trace:<id>")],
+        offset: Annotated[int, Field(ge=0)] = 0,
+    ) -> EvidencePage:
+        """Show a document that a claim can rest on, 4000 characters a page. An unknown kind lists the known ones."""
+        return read_page(workspace, ref, offset)
+
+    @room.reads()
+    def search_playbook(query: str, limit: Annotated[int, Field(ge=1, le=50)] = 10) -> SearchResult:
+        """Find lessons and remedies of all cycles by words."""
+        return SearchResult(entries=search(workspace, query, limit))
+
+    @room.writes()
+    def write_playbook(cycle: CycleId, remedies: list[RemedyGiven], lessons: list[Lesson]) -> PlaybookWritten:
+        """Add remedies for recorded failures, and lessons; the same trace or title replaces. Figures stand in texts
+        only as {claim:id}, and every claim must resolve. Next: get_cycle.
+        """
+        playbook = write_down(workspace, task, cycle, remedies, lessons)
+        facts = facts_of(workspace, cycle)
+        write_failure_cases(workspace, task, facts)
+        upcoming = next_steps(facts, task)
+        return PlaybookWritten(
+            remedies=len(playbook.remedies),
+            lessons=len(playbook.lessons),
+            path=f"loop/{cycle}/playbook.json",
+            next=upcoming[0].tool if upcoming else "get_cycle",
+        )
+
+    @room.writes()
+    def write_report(
+        cycle: CycleId,
+        stop_reason: Annotated[str | None, Field(description="why it ends without a verdict")] = None,
+    ) -> Written:
+        """Close the cycle: write report, decisions, figures and the plan of the next one. Next: open_cycle."""
+        return close_cycle(workspace, task, cycle, stop_reason)
+
+    return room

@@ -1,0 +1,211 @@
+"""The steps of a cycle: which are done, and which calls come next. The order is the design's; nothing is stored.
+
+A step counts as done when its tool left its document. The arguments that are suggested can be used as they stand; who
+calls may choose others. At most one choice is open at a time, so that following the list always ends the cycle.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from servers.core.evaluations import Evaluation
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.playbook.facts import Facts
+
+MIN_REMEDIES = 3  # trace-linked, before a promotion
+WORST_TRACES = 20
+RUNS_QUERY = (
+    "query Runs($entity: String!, $project: String!, $filters: JSONString) { "
+    'project(name: $project, entityName: $entity) { runs(first: 20, filters: $filters, order: "-createdAt") { '
+    "edges { node { id name displayName state jobType group createdAt config summaryMetrics tags } } "
+    "pageInfo { hasNextPage endCursor } } } }"
+)
+
+
+class NextStep(Wire):
+    """A call that moves the cycle on."""
+
+    tool: str
+    arguments: dict[str, Any]
+    why: str
+
+
+def done_steps(facts: Facts) -> list[str]:
+    """The steps that left their document, in the order of the cycle."""
+    steps = {
+        "measured": facts.champion is not None,
+        "recorded": facts.snapshot is not None,
+        "diagnosed": facts.diagnosis is not None,
+        "augmented": facts.augmented,
+        "remedied": len(facts.remedies) >= MIN_REMEDIES,
+        "planned": facts.plan is not None,
+        "trained": bool(facts.trained),
+        "measured again": facts.candidate is not None,
+        "judged": facts.gate is not None,
+        "released": facts.release is not None,
+        "written": facts.summary is not None,
+    }
+    return [step for step, is_done in steps.items() if is_done]
+
+
+def next_steps(facts: Facts, task: Task) -> list[NextStep]:
+    """What to call now, in this order; call get_cycle again afterwards."""
+    return list(_next(facts, task))
+
+
+def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
+    cycle, opened = facts.cycle, facts.opening
+    if facts.summary is not None:
+        yield _step("open_cycle", f"{cycle} is closed", dataset=opened.dataset)
+    elif facts.overtaken:
+        yield _stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
+    elif missing := [model for model in _to_measure(facts, task) if model not in facts.evaluations]:
+        for model in missing:
+            yield _step("evaluate_model", "measure it on the diagnose rows", cycle=cycle, model=model)
+    elif facts.snapshot is None:
+        yield from _reading_back(facts)
+    elif facts.diagnosis is None:
+        yield _step("diagnose_dataset", "see what the data can teach before spending anything", cycle=cycle)
+    elif facts.diagnosis["verdict"] != "train":
+        yield _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
+    elif opened.kind == "cycle" and not facts.augmented:
+        yield from _new_rows(facts)
+    elif opened.kind == "cycle" and len(facts.remedies) < MIN_REMEDIES and facts.gate is None:
+        yield _remedies(facts)
+    elif not facts.trained:
+        yield from _training(facts)
+    elif facts.gate is None:
+        yield from _judging(facts)
+    else:
+        yield from _ending(facts)
+
+
+def _to_measure(facts: Facts, task: Task) -> list[str]:
+    baselines = ["constant", "rule"] if task.keywords else ["constant"]
+    return list(dict.fromkeys([*baselines, facts.opening.champion]))
+
+
+def _reading_back(facts: Facts) -> Iterator[NextStep]:
+    champion = facts.champion
+    assert champion is not None  # measured before this step
+    where = {"entity_name": champion.entity, "project_name": champion.project}
+    of_champion = {"trace_roots_only": True, "attributes": {"evaluation_id": champion.evaluation_id}}
+    why = "read the evaluation back through the W&B MCP server"
+    yield _step("query_wandb_tool", why, query="query { viewer { username entity } }")
+    for job_type, group in (("eval", facts.cycle), ("train", None)):
+        yield _step("query_wandb_tool", why, query=RUNS_QUERY, variables=_runs_wanted(champion, job_type, group))
+    yield _step("count_weave_traces_tool", why, **where, filters=of_champion)
+    yield _step(
+        "query_weave_traces_tool",
+        why,
+        **where,
+        filters=of_champion,
+        sort_by="output.mae_raw",
+        sort_direction="desc",
+        limit=WORST_TRACES,
+        columns=["id", "trace_id", "attributes", "inputs", "output"],
+        detail_level="full",
+    )
+    why = "add server {name, version}, and calls with the replies, word for word"
+    yield _step("record_context", why, cycle=facts.cycle)
+
+
+def _runs_wanted(champion: Evaluation, job_type: str, group: str | None) -> dict[str, str]:
+    filters = {"jobType": job_type, "state": "finished"} | ({"group": group} if group else {})
+    return {"entity": champion.entity, "project": champion.project, "filters": json.dumps(filters)}
+
+
+def _new_rows(facts: Facts) -> Iterator[NextStep]:
+    if facts.augmentation is None:
+        focus = facts.worst_dimensions(facts.opening.champion)
+        why = "worst against the constant where the text carries signal; an empty list asks for more of the same"
+        yield _step("plan_augmentation", why, cycle=facts.cycle, focus_dimensions=focus)
+    else:
+        yield _step("augment_dataset", "make the rows that were planned", plan_id=facts.augmentation["plan_id"])
+
+
+def _remedies(facts: Facts) -> NextStep:
+    """Remedies for the failures that err most where the new rows aim."""
+    assert facts.snapshot is not None and facts.augmentation is not None  # both come before this step
+    focus = facts.augmentation["focus_dimensions"] or facts.worst_dimensions(facts.opening.champion)
+    change = f"new rows of {facts.augmentation['plan_id']}"
+    worst = []
+    for failure in facts.snapshot["failures_top_k"]:
+        errors = failure["abs_error_by_dim"]
+        dimension = max(focus or errors, key=errors.__getitem__)
+        worst.append((errors[dimension], failure["trace_id"], dimension))
+    remedies = [
+        {"trace_id": trace_id, "dimension": dimension, "change": change}
+        for _, trace_id, dimension in sorted(worst, reverse=True)[:MIN_REMEDIES]
+    ]
+    why = f"a promotion needs {MIN_REMEDIES} failures with what is changed for each"
+    return _step("write_playbook", why, cycle=facts.cycle, remedies=remedies, lessons=[])
+
+
+def _training(facts: Facts) -> Iterator[NextStep]:
+    waiting = [job for job in facts.jobs if job.state in ("queued", "running")]
+    started = [job for job in facts.jobs if facts.plan is not None and job.plan_id == facts.plan["plan_id"]]
+    if waiting:
+        yield _step("get_job", "wait for the training", job_id=waiting[-1].job_id, wait_s=20)
+    elif facts.plan is None:
+        yield _step("plan_retrain", "keep the recipe, so that an effect has one cause", cycle=facts.cycle, changes=[])
+    elif not started:
+        yield _step("start_retrain", "train as planned", plan_id=facts.plan["plan_id"])
+    else:
+        why = f"{started[-1].job_id} {started[-1].state}: {started[-1].error or 'no word'}; plan other changes"
+        yield _step("plan_retrain", why, cycle=facts.cycle, changes=[])
+        yield _stop(facts, f"{started[-1].job_id} {started[-1].state}")
+
+
+def _judging(facts: Facts) -> Iterator[NextStep]:
+    if missing := [model for model in facts.trained if model not in facts.evaluations]:
+        for model in missing:
+            yield _step("evaluate_model", "measure the candidate on the same rows", cycle=facts.cycle, model=model)
+        return
+    candidate = facts.candidate
+    assert candidate is not None  # all that were trained are measured
+    yield _step("gate_candidate", "judge it on the sealed rows", cycle=facts.cycle, candidate=candidate.model)
+
+
+def _ending(facts: Facts) -> Iterator[NextStep]:
+    assert facts.gate is not None  # comes before this step
+    if facts.release is None and facts.outcome == "promote":
+        yield _step("promote_model", "it passed the gate", cycle=facts.cycle, candidate=facts.gate["candidate"])
+        return
+    if facts.champion_now is None:
+        yield _step("promote_model", "no model beat the constant", cycle=facts.cycle, candidate="constant")
+        return
+    if not (facts.playbook and facts.playbook["lessons"]):
+        why = "write down what was learned; figures stand as {claim:id}"
+        yield _step("write_playbook", why, cycle=facts.cycle, remedies=[], lessons=_lesson(facts))
+    yield _step("write_report", "close the cycle", cycle=facts.cycle)
+
+
+def _lesson(facts: Facts) -> list[dict[str, Any]]:
+    champion, candidate = facts.champion, facts.candidate
+    if champion is None or candidate is None:
+        return []
+    claims = [
+        {
+            "id": name,
+            "source": f"evaluation:{evaluation.evaluation_id}",
+            "metric": "vector_mae",
+            "value": evaluation.metrics["vector_mae"],
+            "unit": "points",
+        }
+        for name, evaluation in (("before", champion), ("after", candidate))
+    ]
+    error = "On the diagnose rows the error went from {claim:before} to {claim:after}"
+    text = f"{error}; the gate said {facts.outcome}."
+    return [{"title": f"What {facts.cycle} did", "text": text, "claims": claims}]
+
+
+def _stop(facts: Facts, reason: str) -> NextStep:
+    if facts.gate is not None:
+        return _step("write_report", reason, cycle=facts.cycle)
+    return _step("write_report", "end the cycle without a verdict", cycle=facts.cycle, stop_reason=reason)
+
+
+def _step(tool: str, why: str, **arguments: Any) -> NextStep:
+    return NextStep(tool=tool, arguments=arguments, why=why)

@@ -1,0 +1,244 @@
+"""A cycle as the report shows it, read from disk: the same page whether the cycle has just ended or ended long ago."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from servers.core.backends import backends_for
+from servers.core.disk import digest, now, read_json
+from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.task import Task
+from servers.core.workspace import Workspace
+from servers.playbook import viewing_work as work
+from servers.playbook.book import playbook_of
+from servers.playbook.conclusion import ROLES, by_role
+from servers.playbook.cycles import all_cycles
+from servers.playbook.facts import Facts
+from servers.playbook.outlook import Plan
+from servers.playbook.report.view import (
+    ArmShown,
+    BackendShown,
+    CheckShown,
+    CycleShown,
+    DatasetShown,
+    DefinitionShown,
+    Estimate,
+    GateShown,
+    Pairs,
+    PlanShown,
+    PredictionsShown,
+    ReportView,
+    Role,
+)
+
+OTHER_METRICS = (
+    "mse_norm",
+    "r2_score",
+    "json_valid_rate",
+    "intent_score_mean",
+    "constraint_match_rate",
+    "slot_exact_match",
+    "output_sanity_score",
+    "p50_inference_latency_ms",
+    "p95_inference_latency_ms",
+    "cost_per_100_requests_usd",
+)
+DEFINED = ("vector_mae", "mae_raw_<dimension>", *OTHER_METRICS)
+
+
+def view_of(
+    workspace: Workspace, task: Task, facts: Facts, summary: Mapping[str, Any] | None, plan: Plan
+) -> ReportView:
+    """Everything the page shows.
+
+    Args:
+        workspace: The artifacts folder.
+        task: What the numbers are.
+        facts: The cycle.
+        summary: Its summary, also one that is about to be written; None while it is open.
+        plan: The planned next cycle.
+    """
+    playbook = playbook_of(workspace, facts.cycle)
+    this = _cycle_shown(facts.opening.cycle, facts.opening.dataset, summary)
+    return ReportView(
+        title=facts.cycle,
+        task_title=task.title,
+        dimensions=task.dimensions,
+        scale=task.scale,
+        rules=task.gate,
+        dataset=DatasetShown(
+            name=facts.card.name,
+            version=facts.card.fingerprint,
+            train_rows=facts.card.rows.train,
+            diagnose_rows=facts.card.rows.diagnose,
+            gate_rows=facts.card.rows.gate,
+            synthetic=facts.card.synthetic,
+        ),
+        this=this,
+        generated_at=now(),
+        history=_history(workspace, this),
+        backends=_backends(facts),
+        warnings=_warnings(facts),
+        arms=_arms(task, facts),
+        predictions=_predictions(workspace, task, facts),
+        failures=work.failures_shown(facts),
+        failures_of=facts.opening.champion if facts.snapshot else None,
+        gate=None if facts.gate is None else _gate_shown(facts.gate),
+        begin_gate=_begin_gate(workspace, facts),
+        diagnosis=work.diagnosis_shown(facts),
+        augmentation=work.augmentation_shown(workspace, facts),
+        training=work.training_shown(workspace, facts),
+        remedies=work.remedies_shown(facts, playbook),
+        lessons=work.lessons_shown(playbook),
+        next_cycle=[PlanShown(what=what, words=words) for what, words in plan],
+        context=work.context_shown(facts),
+        ledger=work.ledger_shown(workspace, facts),
+        definitions=_definitions(),
+        provenance=_provenance(task, facts),
+    )
+
+
+def _cycle_shown(cycle: str, dataset: str, summary: Mapping[str, Any] | None) -> CycleShown:
+    if summary is None:
+        return CycleShown(cycle=cycle, dataset=dataset)
+    gate, diagnose = summary["gate"] or {}, summary["diagnose"]
+    return CycleShown(
+        cycle=cycle,
+        dataset=dataset,
+        verdict=summary["verdict"],
+        reason=summary["reason"],
+        champion_before=summary["champion_before"],
+        champion_after=summary["champion_after"],
+        focus=summary["focus_dimensions"],
+        new_rows=summary["rows_added"],
+        level=gate.get("level"),
+        difference=gate.get("difference"),
+        ci=gate.get("ci"),
+        mae_before=(diagnose["champion"] or {}).get("vector_mae"),
+        mae_after=(diagnose["candidate"] or {}).get("vector_mae"),
+    )
+
+
+def _history(workspace: Workspace, this: CycleShown) -> list[CycleShown]:
+    """All cycles, oldest first; the one that is shown as it is about to be."""
+    shown = []
+    for opened in all_cycles(workspace):
+        path = workspace.cycle_dir(opened.cycle) / "summary.json"
+        summary = read_json(path) if path.exists() else None
+        shown.append(this if opened.cycle == this.cycle else _cycle_shown(opened.cycle, opened.dataset, summary))
+    return shown
+
+
+def _backends(facts: Facts) -> list[BackendShown]:
+    """What did the work; all of it embedded but the W&B server, which says what it is."""
+    parts = backends_for(facts.card).model_dump()
+    shown = [BackendShown(part=part, label=label, embedded=True) for part, label in parts.items()]
+    if facts.snapshot is not None:
+        server = facts.snapshot["server"]
+        label = f"{server['name']} {server['version']}"
+        shown.append(BackendShown(part="W&B MCP", label=label, embedded=server["kind"] == "stand-in"))
+    return shown
+
+
+def _warnings(facts: Facts) -> list[str]:
+    notes = []
+    if facts.card.synthetic:
+        notes.append("the data were written by the embedded demo world; nothing here speaks about real requests")
+    candidate = facts.candidate
+    if candidate is not None and candidate.n_invalid:
+        notes.append(f"{candidate.n_invalid} of {candidate.n} answers of the candidate were not valid")
+    if candidate is not None and candidate.metrics.get("p95_inference_latency_ms") is None:
+        notes.append("the candidate's latency was not measured")
+    if facts.snapshot is not None and facts.snapshot["truncated"]:
+        notes.append("the W&B server left traces out of its reply")
+    if facts.overtaken:
+        notes.append(f"{facts.champion_now or 'nothing'} is in service, put there outside of this cycle")
+    return notes
+
+
+def _arms(task: Task, facts: Facts) -> list[ArmShown]:
+    evaluations = by_role(facts)
+    if facts.opening.champion in ("constant", "rule"):
+        evaluations["champion"] = None  # it stands under its own name
+    return [_arm(task, role, found) for role in ROLES if (found := evaluations[role]) is not None]
+
+
+def _arm(task: Task, role: Role, evaluation: Evaluation) -> ArmShown:
+    def estimate(metric: str) -> Estimate | None:
+        value, error = evaluation.metrics.get(metric), evaluation.standard_errors.get(metric)
+        return None if value is None else Estimate(value=value, se=error)
+
+    overall = estimate("vector_mae")
+    assert overall is not None  # an evaluation has rows, and every row has an error
+    dimensions = {name: estimate(f"mae_raw_{name}") for name in task.names}
+    return ArmShown(
+        role=role,
+        model=evaluation.model,
+        n=evaluation.n,
+        n_invalid=evaluation.n_invalid,
+        vector_mae=overall,
+        by_dimension={name: found for name, found in dimensions.items() if found is not None},
+        metrics={name: evaluation.metrics.get(name) for name in OTHER_METRICS},
+        run=evaluation.evaluation_id,
+    )
+
+
+def _predictions(workspace: Workspace, task: Task, facts: Facts) -> PredictionsShown | None:
+    """The candidate's answers, or the champion's where there is no candidate."""
+    role: Role = "candidate" if facts.candidate is not None else "champion"
+    evaluation = facts.candidate or facts.champion
+    if evaluation is None:
+        return None
+    rows = EvaluationStore(workspace).rows(evaluation.evaluation_id)
+    valid = [(row.target_vector, row.predicted_vector) for row in rows if row.predicted_vector is not None]
+    return PredictionsShown(
+        role=role,
+        model=evaluation.model,
+        by_dimension={
+            name: Pairs(true=[true[name] for true, _ in valid], predicted=[found[name] for _, found in valid])
+            for name in task.names
+        },
+    )
+
+
+def _gate_shown(gate: Mapping[str, Any]) -> GateShown:
+    checks = [CheckShown(name=c["name"], passed=_passed(c), detail=c["detail"]) for c in gate["checks"]]
+    kept = GateShown.model_fields.keys() & gate.keys() - {"checks"}
+    return GateShown(**{key: gate[key] for key in kept}, checks=checks)
+
+
+def _passed(check: Mapping[str, Any]) -> bool | None:
+    """A check that does not apply passes at the gate, and is shown as neither passed nor failed."""
+    detail = check["detail"]
+    return None if detail.startswith(("not applicable", "not measured")) else bool(check["passed"])
+
+
+def _begin_gate(workspace: Workspace, facts: Facts) -> GateShown | None:
+    """The last verdict of the dataset's beginning, where this cycle is not it."""
+    begun = [c.cycle for c in all_cycles(workspace) if c.kind == "begin" and c.dataset == facts.opening.dataset]
+    files = [workspace.cycle_dir(cycle) / "gate.json" for cycle in begun if cycle != facts.cycle]
+    found = [file for file in files if file.exists()]
+    return _gate_shown(read_json(found[-1])) if found else None
+
+
+def _definitions() -> list[DefinitionShown]:
+    # Here, because scoring needs scipy and serving does not.
+    from servers.core.metrics import DEFINITIONS
+
+    return [
+        DefinitionShown(metric=name, formula=found.formula, range=found.range, better=found.better)
+        for name, found in DEFINITIONS.items()
+        if name in DEFINED
+    ]
+
+
+def _provenance(task: Task, facts: Facts) -> dict[str, str]:
+    known = {
+        "task": f"{task.name} {digest(task)[:16]}",
+        "diagnose split": facts.card.diagnose_fingerprint,
+        "sealed split": facts.card.gate_fingerprint,
+        "near-copy threshold": f"{facts.card.near_copy_threshold:g}",
+    }
+    for role, evaluation in by_role(facts).items():
+        if evaluation is not None:
+            known[f"{role} digest"] = evaluation.served_by.digest[:16]
+    return known

@@ -1,0 +1,196 @@
+"""The parts of a report that say what was tried: data, training, remedies, lessons, and the calls that did it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from servers.core.dataset import DatasetStore, Example
+from servers.core.disk import read_json, read_jsonl
+from servers.core.workspace import Workspace
+from servers.playbook.book import Playbook
+from servers.playbook.claims import filled
+from servers.playbook.facts import Facts
+from servers.playbook.report.view import (
+    AugmentationShown,
+    ContextShown,
+    DiagnosisShown,
+    FailureShown,
+    LessonShown,
+    NewExample,
+    RemedyShown,
+    SettingChange,
+    SignalShown,
+    ToolCalls,
+    TrainingShown,
+)
+
+SHOWN_EXAMPLES = 5
+
+
+def diagnosis_shown(facts: Facts) -> DiagnosisShown | None:
+    """What the data can teach."""
+    found = facts.diagnosis
+    if found is None:
+        return None
+    return DiagnosisShown(
+        verdict=found["verdict"],
+        reason=found["reason"],
+        dimensions=[
+            SignalShown(
+                dimension=name,
+                signal=one["signal"],
+                r2=one["r2"],
+                p=one["p_family"],
+                text_model_mae=one["text_model_mae"],
+                constant_mae=one["constant_mae"],
+                ratio=one["ratio"],
+                words=one["verdict"],
+            )
+            for name, one in found["dimensions"].items()
+        ],
+        copies=found["copies"],
+        leakage=found["leakage"],
+        # The page says diagnose less train, the diagnosis train less diagnose.
+        label_shift={name: -shift for name, shift in found["label_shift"].items()},
+        warnings=found["warnings"],
+    )
+
+
+def augmentation_shown(workspace: Workspace, facts: Facts) -> AugmentationShown | None:
+    """The rows that were added, if the plan was carried out."""
+    spec = facts.augmentation
+    if spec is None or not facts.augmented:
+        return None
+    outcome = spec["outcome"]
+    version = spec["versions"]["to_version"] or spec["versions"]["from_version"]
+    new = read_jsonl(workspace.cycle_dir(facts.cycle) / "generated_augmented_pairs.jsonl")
+    rows = [Example.model_validate(row) for row in islice(new, SHOWN_EXAMPLES)]
+    return AugmentationShown(
+        plan=spec["plan_id"],
+        teacher=spec["teacher"],
+        focus=spec["focus_dimensions"],
+        why=spec["rationale"],
+        added=outcome["added"],
+        replayed=outcome["replayed"],
+        dropped=outcome["dropped"],
+        rows_before=facts.card.rows.train,
+        rows_after=DatasetStore(workspace).card(facts.opening.dataset, version).rows.train,
+        version_after=version,
+        examples=[NewExample(text=row.text, target=row.target, source=row.source) for row in rows],
+    )
+
+
+def training_shown(workspace: Workspace, facts: Facts) -> TrainingShown | None:
+    """The job that made the candidate."""
+    job = next((job for job in facts.jobs if facts.candidate and job.model == facts.candidate.model), None)
+    if job is None or job.model is None:
+        return None
+    result = read_json(workspace.job_dir(job.job_id) / "result.json")
+    changes = facts.plan["changes"] if facts.plan and facts.plan["plan_id"] == job.plan_id else []
+    return TrainingShown(
+        job=job.job_id,
+        model=job.model,
+        family=result["family"],
+        train_rows=result["train_rows"],
+        seconds=result["seconds"],
+        changes=[
+            SettingChange(name=c["name"], before=_words(c.get("before")), after=str(c["value"]), reason=c["reason"])
+            for c in changes
+        ],
+    )
+
+
+def failures_shown(facts: Facts) -> list[FailureShown]:
+    """The champion's failures as they came back through W&B."""
+    if facts.snapshot is None:
+        return []
+    return [
+        FailureShown(
+            trace=row["trace_id"],
+            text=row["request_text"],
+            target=row["target_vector"],
+            prediction=row["predicted_vector"],
+            errors=row["abs_error_by_dim"],
+            mae=row["mae_raw"],
+            parse_error=row["parse_error"],
+        )
+        for row in facts.snapshot["failures_top_k"]
+    ]
+
+
+def remedies_shown(facts: Facts, playbook: Playbook) -> list[RemedyShown]:
+    """What was changed for which failure."""
+    texts = {row["trace_id"]: row["request_text"] for row in (facts.snapshot or {}).get("failures_top_k", [])}
+    return [
+        RemedyShown(
+            trace=remedy.trace_id,
+            dimension=remedy.dimension,
+            change=remedy.change,
+            text=texts.get(remedy.trace_id, ""),
+            error_before=remedy.error_before,
+            error_after=remedy.error_after,
+        )
+        for remedy in playbook.remedies
+    ]
+
+
+def lessons_shown(playbook: Playbook) -> list[LessonShown]:
+    """The lessons with their figures filled in."""
+    return [
+        LessonShown(
+            title=lesson.title,
+            text=filled(lesson.text, lesson.claims),
+            sources=list(dict.fromkeys(f"{claim.source} {claim.metric}" for claim in lesson.claims)),
+        )
+        for lesson in playbook.lessons
+    ]
+
+
+def context_shown(facts: Facts) -> ContextShown | None:
+    """What came back through the W&B MCP server."""
+    snapshot = facts.snapshot
+    if snapshot is None:
+        return None
+    server = snapshot["server"]
+    return ContextShown(
+        server=f"{server['name']} {server['version']}",
+        kind=server["kind"],
+        calls=dict(Counter(call["tool"] for call in snapshot["calls"])),
+        failures=snapshot["failures_len"],
+        fetched_at=snapshot["fetched_at"],
+    )
+
+
+def ledger_shown(workspace: Workspace, facts: Facts) -> list[ToolCalls]:
+    """The tool calls of the cycle: those of the agent's ledger, or of the servers' while the cycle was open."""
+    by_tool: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for server, call in _calls(workspace, facts):
+        by_tool.setdefault((server, call["tool"]), []).append(call)
+    return [
+        ToolCalls(
+            tool=tool,
+            server=server,
+            calls=len(calls),
+            errors=sum(call["is_error"] for call in calls),
+            seconds=sum(call["seconds"] for call in calls),
+        )
+        for (server, tool), calls in by_tool.items()
+    ]
+
+
+def _calls(workspace: Workspace, facts: Facts) -> Iterator[tuple[str, dict[str, Any]]]:
+    own = workspace.cycle_dir(facts.cycle) / "ledger.jsonl"
+    if own.exists():
+        for call in read_jsonl(own):
+            yield call["server"], call
+        return
+    until = facts.summary["closed_at"] if facts.summary else "~"  # behind every time
+    for file in sorted((workspace.root / "ledger").glob("*.jsonl")):
+        for call in read_jsonl(file):
+            if facts.opening.opened_at <= call["at"] <= until:
+                yield file.stem, call
+
+
+def _words(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Doubles: real MCP servers with a script behind the tools."""

@@ -1,0 +1,212 @@
+"""The command line: what goes to which stream, which exit code comes back, and what is refused in one line."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cli import run
+from agent.lock import only_run_in
+from agent.settings import load_settings
+from tests.doubles.house import World
+
+ROOT = Path(__file__).parents[1]
+ETUDE = [sys.executable, "-c", "from agent.cli import main; main()"]
+
+
+def house(folder: Path, **settings: Any) -> tuple[World, list[str]]:
+    """A scripted house as one server process, and the options that lead a run to it."""
+    world = World(folder / "world", **settings)
+    entry = {"command": sys.executable, "args": ["-m", "tests.doubles.house", "all", str(folder / "world")]}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"house": entry | {"cwd": str(ROOT)}}}))
+    return world, ["--mcp", str(folder / "mcp.json"), "--artifacts", str(folder / "artifacts")]
+
+
+def test_a_run_prints_one_document_on_stdout_and_the_rest_on_stderr(tmp_path, capsys):
+    """Ours: `--json` is for programs; a candidate that is held back is a success of the loop."""
+    _, where = house(tmp_path, verdicts=["promote", "hold"])
+
+    (tmp_path / "etude.toml").write_text("[agent]\ncycles = 1\n")
+
+    code = run(["cycle", "--config", str(tmp_path / "etude.toml"), "--json", *where])
+
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    document = json.loads(shown.out)
+    assert (document["schema"], [part["verdict"] for part in document["cycles"]]) == (1, ["hold"])
+    assert document["artifacts"] == str(tmp_path / "artifacts")
+    assert "connect" in shown.err and "SYNTHETIC" in shown.err and "\x1b" not in shown.err
+    assert (tmp_path / "artifacts" / "log" / "house.log").exists()
+
+
+def test_a_refusal_by_a_tool_is_one_line_and_exit_code_1(tmp_path, capsys):
+    """Ours: step, tool and the tool's words; stdout stays empty."""
+    _, where = house(tmp_path, refuse={"plan_retrain": "the budget is spent;\nraise it"})
+
+    code = run(["cycle", "--json", *where])
+
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (1, "")
+    assert shown.err.splitlines()[-1] == "etude: step 'train', tool plan_retrain: the budget is spent; raise it"
+
+
+def test_an_interrupted_run_closes_its_servers_and_says_how_to_go_on(tmp_path):
+    """Ours: Ctrl-C is exit code 130, and no child is left behind."""
+    _, where = house(tmp_path, job_polls=10**9)
+    process = subprocess.Popen([*ETUDE, "cycle", *where], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    assert any("measure" in line for line in process.stderr), "the step before the training"
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "etude: interrupted; the same command goes on from here"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "world" / "all.pid").read_text()), 0)
+
+
+def test_a_second_run_in_the_same_folder_is_told_who_holds_it(tmp_path, capsys):
+    """Ours: one run at a time; the second is exit code 2."""
+    _, where = house(tmp_path)
+
+    with only_run_in(tmp_path / "artifacts"):
+        code = run(["cycle", *where])
+
+    assert code == 2
+    assert f"in use by another run, process {os.getpid()}, since 20" in capsys.readouterr().err
+
+
+def test_a_closed_stderr_does_not_stop_a_command(tmp_path):
+    """Ours: showing never stops the work."""
+    _, where = house(tmp_path)
+
+    command = shlex.join([*ETUDE, "tools", *where])
+    result = subprocess.run(f"{command} 2>&-", shell=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=60)
+
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split(maxsplit=3) == ["house", "describe_task", "reads", "Say what the task is."]
+    assert next(line for line in lines if "promote_model" in line).split()[2] == "writes"
+    assert next(line for line in lines if "query_wandb_tool" in line).split()[2] == "unstated"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dance"], "'dance' (choose from"),
+        ([], "WORD"),
+        (["cycle", "--cycels", "3"], "'--cycels'"),
+        (["serve", "kitchen"], "'kitchen' (choose from"),
+        (["cycle", "--cycles", "many"], "'many'"),
+    ],
+)
+def test_a_wrong_word_is_refused_in_one_line(words, said, capsys):
+    """Ours: usage errors are exit code 2 and say what is known."""
+    with pytest.raises(SystemExit) as left:
+        run(words)
+
+    complaint = capsys.readouterr().err
+    assert left.value.code == 2
+    assert said in complaint and complaint.count("\n") == 1 and "--help" in complaint
+
+
+@pytest.mark.parametrize("word", ["cycle", "tools", "serve"])
+def test_help_shows_a_working_example(word, capsys):
+    """Ours: every word's help has one."""
+    with pytest.raises(SystemExit):
+        run([word, "--help"])
+
+    assert f"Example: etude {word} " in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_and_version_name_every_word(capsys):
+    """Ours: one command, all its words."""
+    for words in (["--help"], ["--version"]):
+        with pytest.raises(SystemExit):
+            run(words)
+
+    said = capsys.readouterr().out
+    assert all(f"\n    {word} " in said for word in ("cycle", "tools", "serve", "import", "report"))
+    assert "etude 0." in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cyles = 3\n", "unknown key 'cyles'; known: artifacts, sealed, task, dataset, agent"),
+        ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, brain, mcp"),
+        ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto' or 'offline', not 'mighty'"),
+        ("[agent]\ncycles = 0\n", "agent.cycles: input should be greater than or equal to 1, not 0"),
+        ("agent = 3\n", "agent: "),
+        ("cycles = [", "is not TOML"),
+    ],
+)
+def test_a_configuration_with_a_mistake_is_refused_by_name(tmp_path, text, said):
+    """Ours: unknown keys are errors, and the known ones are named."""
+    (tmp_path / "etude.toml").write_text(text)
+
+    with pytest.raises(ValueError) as refused:
+        load_settings(tmp_path / "etude.toml", {}, {})
+
+    assert str(tmp_path / "etude.toml") in str(refused.value) and said in str(refused.value)
+
+
+def test_flags_win_over_the_file_and_a_wrong_flag_is_named_as_one(tmp_path):
+    """Ours: defaults, then the file, then flags."""
+    (tmp_path / "etude.toml").write_text("dataset = 'mine'\ntask = 'other'\n[agent]\ncycles = 5\nbrain = 'offline'\n")
+
+    settings = load_settings(tmp_path / "etude.toml", {"dataset": "demo-3", "task": None}, {"cycles": 7, "mcp": None})
+
+    assert (settings.dataset, settings.task, settings.agent.cycles, settings.agent.brain) == (
+        "demo-3", "other", 7, "offline",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"^--cycles: "):
+        load_settings(tmp_path / "etude.toml", {}, {"cycles": -1})
+    with pytest.raises(ValueError, match="cannot read the configuration"):
+        load_settings(tmp_path / "nowhere.toml", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"command": "x", "argz": []}, "server 'w': argz: extra inputs are not permitted; known keys: type, command"),
+        ({"command": "x", "url": "http://x"}, "server 'w': give either 'command' or 'url'"),
+        ({"env": {}}, "server 'w': give either 'command' or 'url'"),
+        ({"url": "http://x", "type": "sse"}, "server 'w': type: input should be 'http'"),
+        (
+            {"url": "http://x", "headers": {"A": "${ETUDE_NOT_SET}"}},
+            "the environment variable 'ETUDE_NOT_SET' is not set",
+        ),
+    ],
+)
+def test_a_server_list_with_a_mistake_is_refused_by_name(tmp_path, capsys, entry, said):
+    """Ours: which file, which server, which key."""
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"w": entry}}))
+
+    code = run(["tools", "--mcp", str(tmp_path / "mcp.json"), "--artifacts", str(tmp_path)])
+
+    complaint = capsys.readouterr().err
+    assert code == 2 and complaint.count("\n") == 1
+    assert complaint.startswith(f"etude: {tmp_path / 'mcp.json'}, server 'w'") and said in complaint
+
+
+@pytest.mark.parametrize("text", ["[", "{}", '{"mcpServers": []}'])
+def test_a_file_that_lists_no_servers_is_refused(tmp_path, capsys, text):
+    """Ours: one line that says what the file needs."""
+    (tmp_path / "mcp.json").write_text(text)
+
+    assert run(["tools", "--mcp", str(tmp_path / "mcp.json")]) == 2
+    assert capsys.readouterr().err.startswith(f"etude: {tmp_path / 'mcp.json'}")
+
+
+def test_a_server_that_is_not_in_the_list_is_refused(capsys):
+    """Ours: the known ones are named."""
+    assert run(["tools", "kitchen"]) == 2
+    assert capsys.readouterr().err == "etude: no server 'kitchen'; known: eval, augment, retrain, playbook, wandb\n"

@@ -1,0 +1,271 @@
+"""The loop against a scripted house: which calls are made in which order, and what a run leaves behind."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.desk import Desk, StepFailed
+from agent.ledger import Ledger
+from agent.loop import Run
+from agent.offline import OfflineBrain
+from agent.outcome import Outcome
+from agent.progress import Progress
+from agent.screen import ending
+from tests.doubles.connected import sessions_with
+from tests.doubles.house import World, rooms
+
+pytestmark = pytest.mark.anyio
+
+READ_BACK = ["query_wandb_tool"] * 3 + ["count_weave_traces_tool", "query_weave_traces_tool", "record_context"]
+BEGIN = [
+    "open_cycle", "diagnose_dataset", "evaluate_model", "evaluate_model", "plan_retrain", "start_retrain", "get_job",
+    "evaluate_model", "gate_candidate", "promote_model", "write_playbook", "write_report",
+]  # fmt: skip
+CYCLE = [
+    "open_cycle", "evaluate_model", "evaluate_model", "evaluate_model", *READ_BACK, "diagnose_dataset",
+    "plan_augmentation", "augment_dataset", "write_playbook", "plan_retrain", "start_retrain", "get_job",
+    "evaluate_model", "compare_models", "gate_candidate", "promote_model", "write_playbook", "write_report",
+]  # fmt: skip
+
+
+async def run(world: World, folder: Path, cycles: int = 1, screen: io.StringIO | None = None) -> Outcome:
+    """One run over the wire, against servers in this process."""
+    async with sessions_with(rooms(world)) as sessions:
+        desk = Desk(sessions, Ledger(folder), Progress(screen or io.StringIO()))
+        return await Run(desk, OfflineBrain(), str(folder)).go("demo", cycles)
+
+
+def ledger(folder: Path, cycle: str) -> list[dict[str, Any]]:
+    lines = (folder / "loop" / cycle / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+async def test_a_run_begins_and_then_goes_through_the_steps_of_the_design_in_order(tmp_path):
+    """Ours: measure, read back, diagnose, make data, remedy, train, measure again, judge, release, write."""
+    world = World(tmp_path / "world")
+
+    await run(world, tmp_path / "artifacts")
+
+    assert world.calls == ["describe_task", "prepare_dataset", *BEGIN, *CYCLE, "prepare_dataset"]
+
+
+async def test_a_second_run_does_not_begin_again(tmp_path):
+    """Ours: the begin's verdict is read from what the gate said then."""
+    world = World(tmp_path / "world", verdicts=["undecided", "promote"])
+    await run(world, tmp_path / "artifacts")
+    before = len(world.calls)
+
+    second = await run(world, tmp_path / "artifacts")
+
+    assert "diagnose_dataset" in world.calls[before:] and world.calls[before:].count("open_cycle") == 1
+    assert second.begin.verdict == "undecided" and second.begin.reason == "the sealed rows do not show it"
+    assert second.begin.champion == second.cycles[0].champion_before == "student-cycle_1"
+    assert second.cycles[0].cycle == 2
+
+
+async def test_a_first_model_that_is_no_better_leaves_the_constant_in_service(tmp_path):
+    """Ours: the begin's verdict is told as it is."""
+    world = World(tmp_path / "world", verdicts=["hold"])
+
+    outcome = await run(world, tmp_path / "artifacts")
+
+    assert world.arguments("promote_model") == [{"cycle": "begin_demo", "candidate": "constant"}]
+    assert outcome.begin.model_dump() == {
+        "champion": "constant", "verdict": "hold", "reason": "the sealed rows do not show it",
+    }  # fmt: skip
+    assert outcome.cycles[0].champion_before == outcome.cycles[0].champion_after == "constant"
+
+
+async def test_a_candidate_that_is_held_back_is_not_released(tmp_path):
+    """Ours: only a promote is followed by promote_model."""
+    world = World(tmp_path / "world", begun_already=True, verdicts=["hold"])
+
+    outcome = await run(world, tmp_path / "artifacts")
+
+    assert "gate_candidate" in world.calls and "promote_model" not in world.calls
+    part = outcome.cycles[0]
+    assert (part.verdict, part.reason, part.champion_after) == (
+        "hold", "the sealed rows do not show it", "student-begin_demo",
+    )  # fmt: skip
+    assert part.gate is not None and part.gate.difference is None and part.gate.ci is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"diagnosis": "stop"}, "the labels are noise"),
+        (
+            {"signals": dict.fromkeys(("alpha", "beta", "gamma", "delta"), "none")},
+            "no dimension carries signal in the text",
+        ),
+        ({"added": 0}, "no new rows survived the filters"),
+    ],
+)
+async def test_a_cycle_that_cannot_gain_stops_without_a_candidate(tmp_path, settings, reason):
+    """Ours: the right move is to say so; no verdict is spent, and the run is a success."""
+    world = World(tmp_path / "world", begun_already=True, **settings)
+
+    part = (await run(world, tmp_path / "artifacts")).cycles[0]
+
+    assert (part.verdict, part.reason) == ("stopped", reason)
+    assert part.gate is None and part.diagnose.candidate is None and part.diagnose.champion is not None
+    assert part.champion_before == part.champion_after
+    assert "gate_candidate" not in world.calls and "start_retrain" not in world.calls
+    assert world.arguments("write_report") == [{"cycle": "cycle_1", "stop_reason": reason}]
+    assert world.arguments("write_playbook")[-1]["lessons"], "a stopped cycle is written down too"
+
+
+async def test_wandb_replies_reach_the_playbook_word_for_word(tmp_path):
+    """Ours: the program passes them on; nobody retypes them."""
+    world = World(tmp_path / "world", begun_already=True, failures=3)
+
+    await run(world, tmp_path / "artifacts")
+
+    recorded = world.arguments("record_context")[0]
+    assert recorded["server"] == {"name": "etude-wandb-local", "version": "1.0"}
+    assert [call["tool"] for call in recorded["calls"]] == READ_BACK[:-1]
+    assert recorded["calls"][0]["text"] == '{"viewer": {"username": "double", "entity": "local"}}'
+    asked = recorded["calls"][1]["arguments"]
+    assert json.loads(asked["variables"]["filters"]) == {"group": "cycle_1", "jobType": "eval", "state": "finished"}
+    assert "first: 20" in asked["query"] and "$limit" not in asked["query"]
+    assert recorded["calls"][4]["arguments"]["limit"] == 20
+    entries = [entry for entry in ledger(tmp_path / "artifacts", "cycle_1") if entry["tool"] == "query_wandb_tool"]
+    assert [entry["result_chars"] for entry in entries] == [len(call["text"]) for call in recorded["calls"][:3]]
+
+
+async def test_a_tracker_that_cannot_sort_by_error_is_asked_for_more_traces(tmp_path):
+    """Ours: an error inside a successful reply is an error, and the snapshot gets only what succeeded."""
+    world = World(tmp_path / "world", begun_already=True, sorts_by_error=False)
+
+    await run(world, tmp_path / "artifacts")
+
+    assert world.arguments("query_weave_traces_tool") == [
+        {"sort_by": "output.mae_raw", "limit": 20}, {"sort_by": "started_at", "limit": 100},
+    ]  # fmt: skip
+    assert [call["tool"] for call in world.arguments("record_context")[0]["calls"]] == READ_BACK[:-1]
+
+
+async def test_a_busy_tracker_is_asked_again(tmp_path):
+    """Ours: the official server says how long to wait, and is obeyed."""
+    world = World(tmp_path / "world", begun_already=True, busy=2)
+
+    await run(world, tmp_path / "artifacts")
+
+    assert world.calls.count("count_weave_traces_tool") == 3
+
+
+async def test_remedies_name_the_plan_and_are_written_before_the_training(tmp_path):
+    """Ours: three to five failures that came back through W&B, on the focus dimensions."""
+    world = World(tmp_path / "world", begun_already=True)
+
+    outcome = await run(world, tmp_path / "artifacts")
+
+    remedies = world.arguments("write_playbook")[0]["remedies"]
+    assert len(remedies) == 5 and len({remedy["trace_id"] for remedy in remedies}) == 5
+    assert {remedy["dimension"] for remedy in remedies} <= set(outcome.cycles[0].focus_dimensions)
+    assert all("augment-cycle_1" in remedy["change"] for remedy in remedies)
+    assert world.arguments("plan_retrain")[0] == {"cycle": "cycle_1", "changes": []}
+
+
+async def test_the_ledger_of_a_cycle_holds_every_call_since_the_last_one(tmp_path):
+    """Ours: calls before the cycle is known are held back and written once it is."""
+    world = World(tmp_path / "world")
+
+    await run(world, tmp_path / "artifacts", cycles=2)
+
+    begin, first, second = (ledger(tmp_path / "artifacts", name) for name in ("begin_demo", "cycle_1", "cycle_2"))
+    assert [entry["tool"] for entry in begin] == ["describe_task", "prepare_dataset", *BEGIN]
+    assert [entry["tool"] for entry in first] == CYCLE
+    assert [entry["tool"] for entry in second] == [*CYCLE, "prepare_dataset"]
+    assert set(first[3]) == {
+        "at", "step", "server", "tool", "arguments", "is_error", "result_digest", "result_chars", "seconds",
+    }  # fmt: skip
+    assert (first[3]["step"], first[3]["server"]) == ("measure", "eval")
+    assert first[3]["arguments"] == {"cycle": "cycle_1", "model": "student-begin_demo"}
+
+
+@pytest.mark.parametrize("tool", ["augment_dataset", "gate_candidate", "write_report"])
+async def test_a_refusal_ends_the_run_with_the_tools_words_and_the_same_command_goes_on(tmp_path, tool):
+    """Ours: state stays intact; the cycle that was cut short is the first of the next run."""
+    world = World(tmp_path / "world", begun_already=True, refuse={tool: "not today; try tomorrow"})
+    with pytest.raises(StepFailed, match=rf"step '\w+', tool {tool}: not today; try tomorrow") as failed:
+        await run(world, tmp_path / "artifacts")
+    World(tmp_path / "world", refuse={})
+
+    outcome = await run(world, tmp_path / "artifacts")
+
+    assert "Error executing" not in str(failed.value)
+    entries = ledger(tmp_path / "artifacts", "cycle_1")
+    assert [entry["tool"] for entry in entries if entry["is_error"]] == [tool]
+    (part,) = outcome.cycles
+    assert (part.cycle, part.verdict) == (1, "promote")
+    assert (part.champion_before, part.champion_after) == ("student-begin_demo", "student-cycle_1")
+    assert world.read()["asked"] == 1, "no verdict was asked for twice"
+
+
+async def test_a_job_that_fails_ends_the_run_with_its_reason(tmp_path):
+    """Ours: the last words of a job reach the person who waits for it."""
+    world = World(tmp_path / "world", job_polls=3, job_end="failed")
+
+    with pytest.raises(StepFailed, match="job train-begin_demo failed: out of memory"):
+        await run(world, tmp_path / "artifacts")
+
+    assert world.calls.count("get_job") == 3
+
+
+async def test_the_screen_labels_what_is_embedded_and_tells_each_step_and_verdict(tmp_path):
+    """Ours: a plain stream gets plain lines, and nothing embedded goes unnamed."""
+    screen = io.StringIO()
+
+    outcome = await run(
+        World(tmp_path / "world", begun_already=True, verdicts=["hold"]), tmp_path / "artifacts", screen=screen
+    )
+
+    text = screen.getvalue()
+    for line in ("SYNTHETIC", "stand-in (embedded", "demo-world (embedded", "offline (embedded"):
+        assert line in text
+    assert "Held: the sealed rows do not show it. Champion: student-begin_demo." in text
+    assert "gamma (focus)" in text and "query_wandb_tool x3" in text
+    assert "\x1b" not in text
+    assert ending(outcome).splitlines() == [
+        "begin: promote",
+        "cycle_1: hold (the sealed rows do not show it); champion student-begin_demo",
+        "champion: student-begin_demo",
+        "report: artifacts/wandb/report.html",
+    ]
+
+
+async def test_a_screen_that_breaks_does_not_stop_the_run(tmp_path):
+    """Ours: showing loses words, nothing else."""
+
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError("nobody reads")
+
+    outcome = await run(World(tmp_path / "world", begun_already=True), tmp_path / "artifacts", screen=Broken())
+
+    assert outcome.cycles[0].verdict == "promote"
+
+
+async def test_the_document_has_the_promised_shape(tmp_path):
+    """Ours: the shape of `--json` is a contract."""
+    outcome = await run(World(tmp_path / "world", begun_already=True), tmp_path / "artifacts")
+
+    document = json.loads(outcome.model_dump_json(by_alias=True))
+    assert list(document) == ["schema", "task", "dataset", "backends", "begin", "cycles", "artifacts", "report"]
+    assert document["dataset"] == {
+        "name": "demo", "fingerprint": f"{1:016x}", "rows": {"train": 160, "diagnose": 40, "gate": 60},
+    }  # fmt: skip
+    assert document["backends"] == {
+        "brain": "offline", "wandb_mcp": "stand-in", "tracking": "local", "teacher": "demo-world", "model": "student",
+        "jobs": "local",
+    }  # fmt: skip
+    assert list(document["cycles"][0]) == [
+        "cycle", "verdict", "reason", "focus_dimensions", "champion_before", "champion_after", "diagnose", "gate",
+        "seconds",
+    ]  # fmt: skip
+    assert list(document["cycles"][0]["diagnose"]) == ["constant", "rule", "champion", "candidate"]
+    assert list(document["cycles"][0]["gate"]) == ["difference", "ci", "n", "level", "checks"]

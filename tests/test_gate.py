@@ -1,0 +1,143 @@
+"""The gate's rules, on evidence made in the test."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from servers.core.gate import Evidence, judge, level_for_next, shown
+from servers.core.task import GateRules
+
+RULES = GateRules(min_gain=0.3, max_worse=1.5)
+ROWS = 400
+
+
+def evidence(gain: float = 0.0, gains: tuple[float, float, float] | None = None, **changes: object) -> Evidence:
+    """Three dimensions; the candidate's errors are the champion's plus noise, less the gain."""
+    random = np.random.default_rng(3)
+    champion = np.abs(random.normal(15, 6, (ROWS, 3)))
+    candidate = champion + random.normal(0, 1.0, (ROWS, 3)) - np.array(gains or (gain, gain, gain))
+    found = Evidence(
+        dimensions=["a", "b", "c"],
+        focus=["a"],
+        scale_width=100.0,
+        candidate=candidate,
+        champion=champion,
+        constant=champion + 4,
+        clusters=np.arange(ROWS),
+        json_valid_rate=1.0,
+        p95_latency_ms=3.0,
+        leaked_rows=0,
+        expected_standard_error=0.05,
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]  # keyword by keyword what Evidence takes
+
+
+def test_a_clear_gain_is_promoted_with_its_numbers():
+    """Ours: a promotion shows the difference, the interval, the rows and the level."""
+    verdict = judge(evidence(gain=1.0), RULES, 0.025)
+
+    assert verdict.outcome == "promote"
+    assert verdict.difference == pytest.approx(-1.0, abs=0.2)
+    assert verdict.ci is not None and verdict.ci[1] < 0
+    assert all(check.passed for check in verdict.checks)
+    assert shown(verdict) == verdict
+
+
+def test_a_gap_inside_the_noise_is_held():
+    """Ours: a gain that cannot be told from luck is no progress."""
+    assert judge(evidence(gain=0.0), RULES, 0.025).outcome == "hold"
+
+
+def test_rows_that_could_not_have_shown_the_gain_leave_it_undecided():
+    """Ours: undecided is about the rows and the level, not about what came out."""
+    unclear = replace(evidence(gain=0.0), expected_standard_error=0.5)
+
+    assert judge(unclear, RULES, 0.025).outcome == "undecided"
+
+
+def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_rows():
+    """Ours: otherwise each try would teach the agent the sealed rows."""
+    worse, better = (shown(judge(evidence(gain=gain), RULES, 0.0001)) for gain in (-2.0, 0.05))
+
+    assert worse == better
+    assert worse.difference is None and worse.ci is None
+    assert {check.name for check in worse.checks} == {
+        "json_valid_rate",
+        "served_by",
+        "no_leakage",
+        "p95_latency_ms",
+        "prompt_arm",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"json_valid_rate": 0.97}, "json_valid_rate"),
+        ({"p95_latency_ms": 1300.0}, "p95_latency_ms"),
+        ({"leaked_rows": 1}, "no_leakage"),
+    ],
+)
+def test_a_candidate_unfit_for_service_is_held_whatever_its_error(changes: dict[str, object], name: str):
+    """Ours: each plain rule can stop a promotion by itself, and is named."""
+    verdict = judge(evidence(gain=2.0, **changes), RULES, 0.025)
+
+    assert verdict.outcome == "hold" and name in verdict.reason
+    assert [check.name for check in verdict.checks if not check.passed] == [name]
+
+
+def test_one_dimension_made_much_worse_stops_a_promotion():
+    """Ours: the mean must not hide a dimension that was sacrificed."""
+    verdict = judge(evidence(gains=(4.0, 4.0, -2.0)), RULES, 0.025)
+
+    assert verdict.outcome == "hold"
+    assert {check.name for check in verdict.checks if not check.passed} == {
+        "no_dimension_much_worse",
+        "no_dimension_shown_worse",
+    }
+
+
+def test_a_gain_beside_the_focus_is_not_what_was_aimed_at():
+    """Ours: the focus dimensions themselves have to be better."""
+    verdict = judge(evidence(gains=(0.0, 2.0, 2.0)), RULES, 0.025)
+
+    assert [check.name for check in verdict.checks if not check.passed] == ["focus_dimensions_better_than_champion"]
+
+
+def test_better_than_a_bad_champion_but_not_than_the_constant_is_held():
+    """Ours: the first project's last models were a constant's error."""
+    base = evidence(gain=1.0)
+
+    verdict = judge(replace(base, constant=base.candidate - 0.5), RULES, 0.025)
+
+    assert {check.name for check in verdict.checks if not check.passed} == {
+        "vector_mae_better_than_constant",
+        "mse_norm_better_than_constant",
+    }
+
+
+def test_without_a_focus_there_is_no_focus_check():
+    """Ours: the first model of all was aimed at nothing."""
+    names = [check.name for check in judge(evidence(gain=1.0, focus=[]), RULES, 0.025).checks]
+
+    assert not any(name.startswith("focus") for name in names)
+
+
+def test_dimensions_on_which_both_answer_the_same_constant_break_nothing():
+    """Ours: a constant fallback on a dimension without signal is usual."""
+    base = evidence(gain=1.0)
+    same = base.candidate.copy()
+    same[:, 2] = base.champion[:, 2]
+
+    assert judge(replace(base, candidate=same), RULES, 0.025).outcome == "promote"
+
+
+def test_all_verdicts_of_a_split_together_spend_five_percent():
+    """Ours: the k-th verdict spends 0.05 / (k (k + 1)), and what a promotion did not need goes on."""
+    assert level_for_next([]) == pytest.approx(0.025)
+    assert level_for_next([False]) == pytest.approx(0.05 / 6)
+    assert level_for_next([True]) == pytest.approx(0.025 + 0.05 / 6)
+    assert level_for_next([True, True]) == pytest.approx(0.025 + 0.05 / 6 + 0.05 / 12)
+    assert level_for_next([True, False]) == pytest.approx(0.05 / 12)
+    assert sum(level_for_next([False] * k) for k in range(2000)) < 0.05

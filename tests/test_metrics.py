@@ -1,0 +1,119 @@
+"""Scores of record."""
+
+import numpy as np
+import pytest
+
+from servers.core.answers import Answer, ServedBy, vector_text
+from servers.core.dataset import Example
+from servers.core.metrics import DEFINITIONS, RowScorer, aggregate, standard_errors
+from servers.core.task import load_task
+
+KOTONE = load_task("kotone")
+STUDENT = ServedBy(backend="student", model_id="student-0", digest="d" * 64)
+
+
+def example(number: int, value: float) -> Example:
+    return Example(id=f"e{number}", text=f"text {number}", target=dict.fromkeys(KOTONE.names, value), source="import")
+
+
+def answer(number: int, text: str, served_by: ServedBy = STUDENT, latency: float | None = None) -> Answer:
+    return Answer(id=f"e{number}", text=text, latency_ms=latency, served_by=served_by)
+
+
+def scored(examples: list[Example], answers: list[Answer]):
+    return RowScorer(KOTONE, "eval-1", STUDENT, "diagnose", lambda trace: f"url/{trace}").score(examples, answers)
+
+
+def constant(value: float) -> str:
+    return vector_text(dict.fromkeys(KOTONE.names, value))
+
+
+def test_the_figures_of_two_rows_worked_out_by_hand():
+    """Ours: the definitions, on numbers that fit on a slip of paper."""
+    rows = scored([example(1, 40), example(2, 60)], [answer(1, constant(50)), answer(2, constant(90))])
+
+    metrics = aggregate(rows, KOTONE, cost_usd=0.5)
+
+    assert metrics["vector_mae"] == metrics["mae_raw"] == metrics["mae_raw_energy"] == 20
+    assert metrics["mse_raw"] == (100 + 900) / 2 and metrics["mse_norm"] == 0.05
+    assert metrics["r2_score"] == metrics["r2_score_energy"] == 1 - 1000 / 200
+    assert metrics["json_valid_rate"] == 1
+    assert metrics["intent_score_mean"] == ((100 - 21) + (100 - 63)) / 2
+    assert metrics["output_sanity_score"] == 72
+    assert metrics["cost_per_100_requests_usd"] == 25
+    assert metrics["p95_inference_latency_ms"] is None
+
+
+def test_an_invalid_answer_costs_the_worst_error_and_is_never_skipped():
+    """Bug: the first project's means skipped invalid answers; one of its summaries read 0."""
+    rows = scored([example(1, 30), example(2, 30)], [answer(1, "I would say thirty"), answer(2, constant(30))])
+
+    metrics = aggregate(rows, KOTONE, cost_usd=0.0)
+
+    assert rows[0].abs_error_by_dim == dict.fromkeys(KOTONE.names, 70)
+    assert rows[0].predicted_vector is None and rows[0].parse_error == "not a JSON document"
+    assert metrics["vector_mae"] == 35 and metrics["json_valid_rate"] == 0.5
+    assert rows[0].constraint_match is False and rows[0].slot_exact_match == 0
+    assert metrics["output_sanity_score"] == (12 + 72) / 2
+
+
+def test_a_mean_over_nothing_is_null():
+    """Ours: never 0, which would read as perfect."""
+    metrics = aggregate([], KOTONE, cost_usd=None)
+
+    assert set(metrics.values()) == {None}
+
+
+def test_one_row_answered_by_another_model_makes_the_evaluation_invalid():
+    """Bug: a fallback model answered for the fine-tuned one, and nobody could tell."""
+    other = STUDENT.model_copy(update={"digest": "e" * 64})
+
+    with pytest.raises(ValueError, match=r"invalid: example 'e2' was answered by"):
+        scored([example(1, 1), example(2, 1)], [answer(1, constant(1)), answer(2, constant(1), served_by=other)])
+
+
+@pytest.mark.parametrize("numbers", [[1], [1, 1, 2]])
+def test_a_missing_or_doubled_answer_makes_the_evaluation_invalid(numbers: list[int]):
+    """Ours: one answer for each row, no more and no fewer."""
+    with pytest.raises(ValueError, match="the evaluation is invalid"):
+        scored([example(1, 1), example(2, 1)], [answer(n, constant(1)) for n in numbers])
+
+
+def test_tags_and_slots_follow_the_rules_of_the_task_file():
+    """Ours: nostalgia over 60 is city pop, whatever else; energy over 60 rises the filter."""
+    target = example(1, 50).model_copy(update={"target": dict.fromkeys(KOTONE.names, 50) | {"nostalgia": 70}})
+    near = vector_text(dict.fromkeys(KOTONE.names, 50) | {"nostalgia": 66})
+    far = vector_text(dict.fromkeys(KOTONE.names, 50) | {"nostalgia": 61, "energy": 63})
+
+    (same,), (other,) = scored([target], [answer(1, near)]), scored([target], [answer(1, far)])
+
+    assert same.constraint_match is True and same.slot_exact_match == 1
+    assert other.constraint_match is False
+    assert other.slot_exact_match == 0.25  # of style, instrument, mood and gimmick only the instrument agrees
+
+
+def test_latency_is_the_nearest_rank_of_the_timed_rows():
+    """Ours: rows that were answered together are not timed."""
+    examples = [example(n, 1) for n in range(1, 22)]
+    answers = [answer(n, constant(1), latency=float(n) if n <= 20 else None) for n in range(1, 22)]
+
+    metrics = aggregate(scored(examples, answers), KOTONE, cost_usd=0.0)
+
+    assert metrics["p50_inference_latency_ms"] == 10 and metrics["p95_inference_latency_ms"] == 19
+
+
+def test_near_copies_do_not_narrow_a_standard_error():
+    """Ours: clusters, not rows, carry the variance."""
+    rows = scored([example(n, 10 * n) for n in range(1, 5)], [answer(n, constant(50)) for n in range(1, 5)])
+
+    apart, together = (standard_errors(rows, KOTONE, np.array(c))["vector_mae"] for c in ([0, 1, 2, 3], [0, 0, 1, 1]))
+
+    assert together > apart
+    assert standard_errors(rows, KOTONE, np.zeros(4)) == {}
+
+
+def test_every_figure_has_a_written_definition():
+    """Ours: what is shown can be looked up."""
+    for name in aggregate([], KOTONE, cost_usd=None):
+        known = {name, name.replace(name.rpartition("_")[2], "<dimension>")}
+        assert known & set(DEFINITIONS) or name in {"mae_raw"} or name.startswith("r2_score_")

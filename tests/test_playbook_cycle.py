@@ -1,0 +1,214 @@
+"""Where a cycle stands follows from its files; it ends with a report, and says so only when it may."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from servers.core.disk import write_json
+from servers.core.registry import Registry
+from servers.playbook.__main__ import main
+from tests.playbook_world import World, call, measured_begin, recorded_begin, refusal
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = "</td><script>alert(1)</script> ![x](http://evil) | `code` {word} {place} # {letter}"
+
+
+async def test_opening_twice_finds_the_open_cycle_and_numbers_run_over_all_datasets(tmp_path: Path) -> None:
+    """Ours: one open cycle a dataset; begin before there is a champion, cycle_<n> after."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        unknown = await refusal(playbook, "open_cycle", dataset="demo")
+        none_yet = await refusal(playbook, "get_cycle")
+        first = await call(playbook, "open_cycle", dataset="small")
+        again = await call(playbook, "open_cycle", dataset="small")
+        await call(playbook, "write_report", cycle=first["cycle"], stop_reason="the machine is needed")
+        second = await call(playbook, "open_cycle", dataset="small")
+        await call(playbook, "write_report", cycle=second["cycle"], stop_reason="again")
+        _serve(world, "constant", second["cycle"])
+        third = await call(playbook, "open_cycle", dataset="small")
+        newest = await call(playbook, "get_cycle")
+
+    assert "call prepare_dataset first" in unknown and "call open_cycle" in none_yet
+    assert first == again and first["kind"] == "begin" and first["champion"] == "constant"
+    assert [opened["cycle"] for opened in (first, second, third)] == ["begin_small", "begin_small.2", "cycle_1"]
+    assert third["kind"] == "cycle" and newest["cycle"] == "cycle_1"
+
+
+async def test_the_next_steps_follow_the_order_of_the_cycle(tmp_path: Path) -> None:
+    """Ours: measure, read back, diagnose, then train; each step counts when its document is there."""
+    world = World(tmp_path)
+    train = {"verdict": "train", "reason": "signal", "dimensions": {}, "rows": {}}
+
+    async with world.playbook() as playbook:
+        opened = await call(playbook, "open_cycle", dataset="small")
+        cycle = opened["cycle"]
+        await measured_begin(world, playbook)
+        measured = await call(playbook, "get_cycle", cycle=cycle)
+        await recorded_begin(world, playbook)
+        recorded = await call(playbook, "get_cycle", cycle=cycle)
+        write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", train | {"verdict": "stop"})
+        hopeless = await call(playbook, "get_cycle", cycle=cycle)
+        write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", train)
+        diagnosed = await call(playbook, "get_cycle", cycle=cycle)
+
+    assert [(s["tool"], s["arguments"]["model"]) for s in opened["next_steps"]] == [
+        ("evaluate_model", "constant"),
+        ("evaluate_model", "rule"),
+    ]
+    assert measured["done"] == ["measured"] and measured["next_steps"][-1]["tool"] == "record_context"
+    assert recorded["done"] == ["measured", "recorded"]
+    assert [step["tool"] for step in recorded["next_steps"]] == ["diagnose_dataset"]
+    assert hopeless["next_steps"][0]["tool"] == "write_report"
+    assert "signal" in hopeless["next_steps"][0]["arguments"]["stop_reason"]
+    assert [step["tool"] for step in diagnosed["next_steps"]] == ["plan_retrain"]
+
+
+async def test_a_cycle_stops_only_with_a_reason_and_only_without_a_verdict(tmp_path: Path) -> None:
+    """Ours: the verdict follows from the files; nobody can claim another."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        no_reason = await refusal(playbook, "write_report", cycle=cycle)
+        blank = await refusal(playbook, "write_report", cycle=cycle, stop_reason=" \n")
+        _judge(world, cycle, "promote")
+        contradiction = await refusal(playbook, "write_report", cycle=cycle, stop_reason="enough")
+        not_promoted = await refusal(playbook, "write_report", cycle=cycle)
+        _judge(world, cycle, "hold")
+        no_champion = await refusal(playbook, "write_report", cycle=cycle)
+        _serve(world, "constant", cycle)
+        written = await call(playbook, "write_report", cycle=cycle)
+
+    assert "call gate_candidate first" in no_reason and "call gate_candidate first" in blank
+    assert "has the verdict 'promote'" in contradiction
+    assert "call promote_model first" in not_promoted and "'constant'" in no_champion
+    assert written["verdict"] == "hold" and written["reason"] == "the sealed rows do not show a gain"
+
+
+async def test_a_verdict_that_was_overtaken_does_not_block_the_cycle(tmp_path: Path) -> None:
+    """Ours: where another model went into service meanwhile, the cycle ends with the champion of now."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        _judge(world, cycle, "promote")
+        _serve(world, "student-ffffffffffff", "cycle_9")
+        state = await call(playbook, "get_cycle", cycle=cycle)
+        written = await call(playbook, "write_report", cycle=cycle)
+
+    (step,) = state["next_steps"]
+    assert step["tool"] == "write_report" and "stop_reason" not in step["arguments"]
+    assert written["verdict"] == "hold" and "student-ffffffffffff" in written["reason"]
+
+
+async def test_a_closed_cycle_is_only_read_again(tmp_path: Path) -> None:
+    """Ours: summary.json is written last and closes the cycle; asking again changes nothing."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle, _ = await recorded_begin(world, playbook)
+        first = await call(playbook, "write_report", cycle=cycle, stop_reason="enough")
+        before = world.text("loop", cycle, "summary.json")
+        second = await call(playbook, "write_report", cycle=cycle, stop_reason="another reason")
+        late = await refusal(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[])
+        state = await call(playbook, "get_cycle", cycle=cycle)
+
+    assert first == second and world.text("loop", cycle, "summary.json") == before
+    assert "is closed" in late
+    assert state["closed"] and state["verdict"] == "stopped"
+    assert [step["tool"] for step in state["next_steps"]] == ["open_cycle"]
+    summary = json.loads(before)
+    assert summary["diagnose"]["candidate"] is None and summary["gate"] is None and summary["seconds"] > 0
+    for file in first["files"]:
+        assert (world.workspace.root / file).exists()
+    rows = {
+        row["metric"]: row for row in csv.DictReader(world.text("loop", cycle, "before_after_metrics.csv").splitlines())
+    }
+    assert float(rows["vector_mae"]["before"]) == summary["diagnose"]["constant"]["vector_mae"]
+    assert rows["mae_raw_warmth"]["after"] == "" and rows["vector_mae"]["rule"]
+
+
+async def test_hostile_texts_are_words_in_every_paper(tmp_path: Path) -> None:
+    """Ours: a request text is data; it can start no HTML, link, image, table cell or fence."""
+    world = World(tmp_path, text=HOSTILE)
+
+    async with world.playbook() as playbook:
+        cycle, recorded = await recorded_begin(world, playbook)
+        trace = recorded["failures"][0]["trace_id"]
+        remedy = {
+            "trace_id": trace,
+            "dimension": "warmth",
+            "change": "<img src=x onerror=alert(a)> | ``` [a](http://b)",
+        }
+        lesson = {"title": "# <b>bold</b>", "text": "```\n![i](javascript:x)\n```", "claims": []}
+        await call(playbook, "write_playbook", cycle=cycle, remedies=[remedy], lessons=[lesson])
+        await call(playbook, "write_report", cycle=cycle, stop_reason="<script>alert(2)</script> [x](http://y)")
+
+    papers = ("wandb/weave_failure_playbook.md", "wandb/report_draft.md", f"loop/{cycle}/decision_log.md")
+    for paper in papers:
+        text = world.text(*paper.split("/"))
+        assert not re.search(r"<[a-zA-Z/!]", text), paper
+        assert not re.search(r"(?<!\\)[`\[]", text), paper
+        assert "http://" not in text and "javascript:x" not in text, paper
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+            assert len(widths) == 1, (paper, table)
+    assert "alert(1)" in world.text("wandb", "weave_failure_playbook.md")
+    page = world.text("wandb", "report.html")
+    assert "<script" not in page and "<img" not in page and "javascript:x" not in page.replace("![i](javascript:x)", "")
+
+
+async def test_the_report_can_be_written_anew_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: `etude report` needs nothing but the artifacts, and prints where the page is."""
+    world = World(tmp_path)
+    async with world.playbook() as playbook:
+        cycle, _ = await recorded_begin(world, playbook)
+        await call(playbook, "write_report", cycle=cycle, stop_reason="a reason to stop")
+    page = world.workspace.report_dir / "report.html"
+    page.unlink()
+    root = str(world.workspace.root)
+
+    monkeypatch.setattr("sys.argv", ["playbook", "report", "--artifacts", root])
+    assert main() == 0
+    assert capsys.readouterr().out == f"{page}\n" and "a reason to stop" in page.read_text(encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["playbook", "report", "cycle_7", "--artifacts", root])
+    assert main() == 2
+    assert "no cycle 'cycle_7'; known: begin_small" in capsys.readouterr().err
+
+
+def _serve(world: World, model: str, cycle: str) -> None:
+    """Put a model into service, as promote_model does."""
+    Registry(world.workspace).put_in_service(
+        "small", model, "", action="begin", cycle=cycle, verdict_id="verdict-000000000000", reason="a test"
+    )
+
+
+def _judge(world: World, cycle: str, outcome: str) -> None:
+    """Leave a verdict, as gate_candidate does."""
+    gate = {
+        "schema": 1,
+        "verdict_id": "verdict-000000000000",
+        "cycle": cycle,
+        "dataset": "small",
+        "candidate": "student-0123456789ab",
+        "champion": "constant",
+        "outcome": outcome,
+        "reason": "the sealed rows do not show a gain",
+        "n": 20,
+        "clusters": 20,
+        "level": 0.025,
+        "difference": None,
+        "ci": None,
+        "checks": [{"name": "json_valid_rate", "passed": True, "detail": "1.000, at least 0.98"}],
+        "focus_dimensions": [],
+        "verdicts_asked": 1,
+        "asked_at": "2026-01-31T08:00:00Z",
+    }
+    write_json(world.workspace.cycle_dir(cycle) / "gate.json", gate)
