@@ -26,7 +26,7 @@ def only_run_in(artifacts: Path) -> Iterator[None]:
     handle = os.open(artifacts / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             who = _holder(handle)
             raise FolderBusy(f"{artifacts} is in use by another run, {who}; wait for it or end it") from None

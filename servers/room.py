@@ -13,6 +13,7 @@ reaches the caller. Anything else is our bug: the caller learns that the tool fa
 import argparse
 import functools
 import inspect
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -181,5 +182,12 @@ def serve(room: str, what: str, build: Callable[[Workspace, Task], Room], argume
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    build(workspace, task).server.run("stdio")
+    run_stdio(lambda: build(workspace, task))
     return 0
+
+
+def run_stdio(build: Callable[[], Room]) -> None:
+    """Serve what `build` makes over stdio until the client leaves."""
+    # Before the server is built: the SDK would set up a handler that draws boxes 80 columns wide.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    build().server.run("stdio")

@@ -1,6 +1,7 @@
 """The sealed rows: how they are set apart, and that nothing of them gets out."""
 
 import random
+import shutil
 import stat
 from multiprocessing import get_context
 from pathlib import Path
@@ -123,6 +124,7 @@ def test_asking_again_changes_nothing(tmp_path: Path):
 def test_only_the_owner_can_open_what_is_sealed(tmp_path: Path):
     """Ours: folders 0700, files 0600, wherever the configuration puts them."""
     sealed = tmp_path / "elsewhere"
+    sealed.mkdir(mode=0o755)
     custody = Custody(Workspace(tmp_path / "artifacts", sealed), load_task("kotone"))
     card = custody.create("mine", examples(different_texts(100)), recipe={})
     custody.append_verdict(card, {"outcome": "hold"})
@@ -231,6 +233,11 @@ def test_sealing_the_same_rows_again_does_not_forget_the_verdicts(tmp_path: Path
 
     assert custody.create("mine", examples(different_texts(100)), recipe={}) == card
     assert [verdict["outcome"] for verdict in custody.verdicts(card)] == ["hold", "promote"]
+
+    shutil.rmtree(tmp_path / "sealed")
+    assert custody.create("mine", examples(different_texts(100)), recipe={}) == card
+    with pytest.raises(ValueError, match=r"the sealed rows of 'mine' .* are missing"):
+        custody.gate(card)
 
 
 def test_a_dataset_of_another_task_is_refused(tmp_path: Path):

@@ -69,7 +69,6 @@ class Judge:
             ValueError: a step is missing, or the candidate cannot be judged.
         """
         opened = needs_open(self._workspace, cycle)
-        self._refuse_stale_champion(opened)
         card = self._datasets.head(opened.dataset)
         candidate_arm, champion_arm, constant_arm = (
             self._arm(model, card) for model in (candidate, opened.champion, "constant")
@@ -83,6 +82,7 @@ class Judge:
         )
         stored = next((v for v in verdicts if v["verdict_id"] == verdict_id), None)
         if stored is None:
+            self._refuse_stale_champion(opened)
             evidence = self._evidence(opened, card, candidate_arm, champion_arm, constant_arm)
             level = level_for_next([v["verdict"]["outcome"] == "promote" for v in verdicts])
             verdict = judge(evidence, self._task.gate, level)

@@ -5,7 +5,7 @@ import sys
 from servers.playbook.closing import render_again
 from servers.playbook.cycles import newest
 from servers.playbook.server import build_room
-from servers.room import server_arguments, settings_from
+from servers.room import run_stdio, server_arguments, settings_from
 
 WHAT = "Serve the playbook tools over stdio; `report [CYCLE]` writes the report page anew and prints its path."
 
@@ -23,7 +23,7 @@ def main() -> int:
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    build_room(workspace, task).server.run("stdio")
+    run_stdio(lambda: build_room(workspace, task))
     return 0
 
 

@@ -18,8 +18,8 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.claims import Claim, check_claims, check_text
-from servers.playbook.context import recorded_failures
 from servers.playbook.facts import Facts, facts_of
+from servers.playbook.snapshot import recorded_failures
 from servers.playbook.sources import Sources
 from servers.playbook.words import cleaned
 
@@ -177,7 +177,7 @@ def _known_names(workspace: Workspace, task: Task, facts: Facts) -> list[str]:
     """Names that may hold digits: of dimensions, datasets, cycles, metrics, checks, files and hyperparameters."""
     metrics = {name for evaluation in facts.evaluations.values() for name in evaluation.metrics}
     checks = {check["name"] for check in facts.gate["checks"]} if facts.gate else set()
-    settings = set(facts.plan["hparams"]) if facts.plan else set()
+    settings = set(facts.plan["next_hparams"]) if facts.plan else set()
     cycles = {path.name for path in (workspace.root / "loop").glob("*")}
     files = {path.name for path in workspace.cycle_dir(facts.cycle).glob("*")}
     datasets = DatasetStore(workspace)

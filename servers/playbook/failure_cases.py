@@ -13,8 +13,8 @@ from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, Playbook, Remedy, playbook_of
 from servers.playbook.claims import filled
-from servers.playbook.context import Failure
 from servers.playbook.facts import Facts
+from servers.playbook.snapshot import Failure
 from servers.playbook.words import cleaned, escaped, figure, table
 
 SHOWN_TEXT_CHARS = 160

@@ -8,6 +8,7 @@ picture would pass for a whole one.
 
 import json
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -82,8 +83,10 @@ class Replies(Wire):
     entity: str | None
     project: str | None
     runs: list[Run]
+    """As often as they were reported."""
     counts: list[Count]
     traces: list[Trace]
+    """As often as they were reported."""
     truncated: bool
     """Whether a reply says that it left traces out."""
 
@@ -107,9 +110,9 @@ def read_replies(calls: Sequence[Call]) -> Replies:
         viewer=next((name for call, document in documents if (name := _viewer(document))), None),
         entity=entity,
         project=project,
-        runs=list({run.run_id: run for run in runs}.values()),
+        runs=runs,
         counts=[_count(call, document) for call, document in documents if call.tool == COUNTS],
-        traces=list({trace.trace_id: trace for trace in traces}.values()),
+        traces=traces,
         truncated=any(_left_out(document) for call, document in documents if call.tool == TRACES),
     )
 
@@ -197,16 +200,16 @@ def _runs(document: Mapping[str, Any]) -> Iterator[Run]:
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
     """Every object in a reply that describes a run, whatever aliases the question used."""
-    waiting = [value]
+    waiting = deque([value])
     while waiting:
-        value = waiting.pop(0)
+        value = waiting.popleft()
         if isinstance(value, list):
-            waiting += value
+            waiting.extend(value)
         elif isinstance(value, dict):
             if value.keys() & {"summaryMetrics", "jobType", "job_type", "summary"} and value.keys() & {"name", "id"}:
                 yield value
             else:
-                waiting += list(value.values())
+                waiting.extend(value.values())
 
 
 def _settings(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, Scalar]]:
@@ -243,7 +246,8 @@ def _count(call: Call, document: Mapping[str, Any]) -> Count:
 
 
 def _traces(call: Call, document: Mapping[str, Any]) -> Iterator[Trace]:
-    for trace in document.get("traces") or []:
+    traces = document.get("traces")
+    for trace in traces if isinstance(traces, list) else []:
         if not isinstance(trace, dict) or not (trace_id := trace.get("trace_id") or trace.get("id")):
             continue
         yield Trace(

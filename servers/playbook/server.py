@@ -10,13 +10,14 @@ from servers.core.workspace import Workspace
 from servers.playbook.book import Lesson, RemedyGiven, playbook_of, write_down
 from servers.playbook.closing import Written
 from servers.playbook.closing import write_report as close_cycle
-from servers.playbook.context import Recorded, ServerName, record
+from servers.playbook.context import Recorded, record
 from servers.playbook.cycles import CycleState, cycle_state
 from servers.playbook.cycles import open_cycle as open_or_find
 from servers.playbook.evidence import EvidencePage, PlaybookEntry, read_page, search
 from servers.playbook.facts import facts_of
 from servers.playbook.failure_cases import write_failure_cases
 from servers.playbook.replies import Call
+from servers.playbook.snapshot import ServerName
 from servers.playbook.steps import next_steps
 from servers.room import CycleId, DatasetName, Room
 

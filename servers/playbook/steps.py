@@ -71,6 +71,8 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
     elif opened.kind == "cycle" and not facts.augmented:
         yield from _new_rows(facts)
+    elif opened.kind == "cycle" and facts.augmentation and facts.augmentation["outcome"]["added"] == 0:
+        yield _stop(facts, "no new row survived the filters")
     elif opened.kind == "cycle" and len(facts.remedies) < MIN_REMEDIES and facts.gate is None:
         yield _remedies(facts)
     elif not facts.trained:

@@ -20,6 +20,8 @@ _LINKS_BY_ITSELF = re.compile(r":(?=\S)|(?<=www)\.", re.IGNORECASE)  # http://�
 
 def cleaned(text: str, limit: int = MAX_CHARS) -> str:
     """`text` on one line, without control characters, at most `limit` characters; a cut one ends in '…'."""
+    if len(text) > 10 * limit:  # a text may be megabytes long, and its end is not shown anyway
+        text = text[: 10 * limit] + "…"
     kept = (" " if char.isspace() else char for char in text if char.isspace() or _is_visible(char))
     line = " ".join("".join(kept).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
