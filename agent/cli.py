@@ -15,7 +15,7 @@ from agent import VERSION
 from agent.endpoints import ROOMS, Endpoint, own_servers, read_endpoints
 from agent.settings import Settings, load_settings
 
-USAGE = 2  # exit code for words that make no sense
+USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
 HANDED_OVER = {
     "import": ["-m", "servers.eval", "import"],
@@ -36,7 +36,10 @@ def main() -> NoReturn:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # started with the stream closed
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  lives as long as the process
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the work began; `commands` handles the rest
+        sys.exit(INTERRUPTED)
 
 
 def run(words: Sequence[str]) -> int:
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("name", metavar="NAME", choices=list(ROOMS), help=", ".join(ROOMS))
     # Listed for --help only: `run` hands these over before anything is parsed.
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
-    words.add_parser("report", help="show the report of a cycle: etude report cycle_1", add_help=False)
+    words.add_parser("report", help="write a report page anew: etude report cycle_1", add_help=False)
     return parser
 
 

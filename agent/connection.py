@@ -19,7 +19,9 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import Implementation, Tool
 
 from agent import VERSION
-from agent.endpoints import Endpoint, Http, Stdio
+from agent.endpoints import Endpoint, Http, Stdio, is_ours
+
+Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
 MAX_PAGES = 100  # of tools/list: a server whose pages never end must not hang the start
@@ -40,7 +42,7 @@ class Connection:
         self.settled = anyio.Event()
         self.release = anyio.Event()
         self._endpoint = endpoint
-        self._log = log_folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.log"
+        self.log = log_folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.log"
         self._log_start = 0
         self._problem = ""
         self._http_status: int | None = None
@@ -48,7 +50,8 @@ class Connection:
     async def hold(self, start_limit_s: float) -> None:
         """Connect, stay connected until `release`, and close. Never raises: `failure` says what went wrong."""
         with anyio.CancelScope(deadline=anyio.current_time() + start_limit_s) as limit:
-            for mode in ("auto", "legacy"):
+            modes: tuple[Mode, ...] = ("auto",) if is_ours(self._endpoint) else ("auto", "legacy")
+            for mode in modes:
                 if await self._held(mode, limit):
                     break
         if limit.cancelled_caught:
@@ -56,7 +59,7 @@ class Connection:
         self.client = None
         self.settled.set()
 
-    async def _held(self, mode: Literal["auto", "legacy"], limit: anyio.CancelScope) -> bool:
+    async def _held(self, mode: Mode, limit: anyio.CancelScope) -> bool:
         """Whether there is nothing more to try."""
         try:
             async with self._transport() as transport:
@@ -82,8 +85,8 @@ class Connection:
     async def _transport(self) -> AsyncIterator[Any]:
         async with AsyncExitStack() as stack:
             if isinstance(self._endpoint, Stdio):
-                log = stack.enter_context(self._log.open("a", encoding="utf-8"))
-                self._log_start = self._log.stat().st_size
+                log = stack.enter_context(self.log.open("a", encoding="utf-8"))
+                self._log_start = self.log.stat().st_size
                 yield stdio_client(_parameters(self._endpoint), errlog=log)
             else:
                 yield await self._http(stack, self._endpoint)
@@ -105,14 +108,14 @@ class Connection:
 
     def last_words(self) -> str:
         """The end of what a child wrote to stderr since it was started, ready to be added to an error."""
-        if not self._log.exists():
+        if not self.log.exists():
             return ""
-        with self._log.open("rb") as file:
+        with self.log.open("rb") as file:
             file.seek(self._log_start)
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         if not lines:
-            return f" (it wrote nothing to {self._log})"
-        return f"; its last words, from {self._log}: {' / '.join(lines[-LAST_LINES:])}"
+            return f" (it wrote nothing to {self.log})"
+        return f"; its last words, from {self.log}: {' / '.join(lines[-LAST_LINES:])}"
 
 
 def _parameters(endpoint: Stdio) -> StdioServerParameters:

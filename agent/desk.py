@@ -97,4 +97,7 @@ class Desk:
 
     def _failure(self, tool: str, words: str) -> StepFailed:
         said = " ".join(words.removeprefix(f"Error executing tool {tool}: ").split())
+        if said == f"Error executing tool {tool}":  # all that the SDK tells of a crash
+            log = self.sessions.log_of(tool)
+            said = f"it crashed; the traceback is in {log}" if log else "it crashed; see its server's log"
         return StepFailed(f"step {self._step!r}, tool {tool}: {said}")

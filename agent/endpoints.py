@@ -59,6 +59,11 @@ def own_servers(artifacts: Path, task: str | None, config: Path | None) -> dict[
     return {name: Stdio(command=sys.executable, args=["-m", module, *where]) for name, module in ROOMS.items()}
 
 
+def is_ours(endpoint: Endpoint) -> bool:
+    """Whether this starts one of our rooms, which speak the newest protocol."""
+    return isinstance(endpoint, Stdio) and endpoint.args[:2] in (["-m", module] for module in ROOMS.values())
+
+
 def read_endpoints(file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, Endpoint]:
     """The servers that an `mcpServers` file names.
 

@@ -81,7 +81,7 @@ def _verdict_words(turn: Turn) -> str:
     if verdict.outcome == "undecided":
         return "The gate could not decide: too few sealed rows to show a gain worth a promotion. The champion stays."
     failed = [check.name for check in verdict.checks if check.passed is False]
-    because = f"checks that failed: {', '.join(failed)}" if failed else "the sealed rows do not show a sufficient gain"
+    because = f"checks that failed: {', '.join(failed)}" if failed else "not every check on the sealed rows passed"
     return f"The gate held it back: {because}. The champion stays."
 
 

@@ -107,8 +107,9 @@ class Progress:
             line = StepLine(name, status)
             try:
                 yield line
-            except BaseException:
-                self._close(line, line.outcome or "failed", "red")
+            except BaseException as error:
+                what = "failed" if isinstance(error, Exception) else "interrupted"
+                self._close(line, line.outcome or what, "red")
                 raise
             self._close(line, line.outcome or "done", None)
 

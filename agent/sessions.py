@@ -56,6 +56,8 @@ class Line(Protocol):
     """An open connection; `client` is None once it is lost."""
 
     client: Client | None
+    log: Path
+    """What the server writes to stderr; there is none of a server that runs elsewhere."""
 
     def last_words(self) -> str:
         """What the server said before it fell silent, ready to be added to an error."""
@@ -94,6 +96,11 @@ class Sessions:
         """The names of the arguments that `tool` takes, by its own schema."""
         schema = next(t.input_schema for t in self.server_of(tool).tools if t.name == tool)
         return frozenset(schema.get("properties", {}))
+
+    def log_of(self, tool: str) -> Path | None:
+        """The log of the server that offers `tool`, where there is one."""
+        log = self._connections[self.server_of(tool).name].log
+        return log if log.exists() else None
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
         """Call a tool; a refusal by the tool is a reply, not an exception.
@@ -142,8 +149,9 @@ async def connect(
                 group.start_soon(connection.hold, start_limit_s)
             for connection in connections.values():
                 await connection.settled.wait()
-            if failed := [c.failure() for c in connections.values() if c.client is None]:
-                raise ServerProblem("; ".join(failed))
+            if failed := [c for c in connections.values() if c.client is None]:
+                others = ", ".join(repr(c.name) for c in failed[1:])
+                raise ServerProblem(failed[0].failure() + (f"; nor did {others}" if others else ""))
             servers = [Server(c.name, c.says_it_is, c.version, c.tools) for c in connections.values()]
             yield Sessions(connections, servers)
         except Exception as error:

@@ -85,7 +85,7 @@ async def train(desk: Desk, cycle: str, changes: Sequence[Change]) -> str:
         job = await desk.ask("start_retrain", Job, plan_id=plan.plan_id)
         while job.state in ("queued", "running"):
             job = await desk.ask("get_job", Job, job_id=job.job_id, wait_s=POLL_S)
-            step.saying(f"{job.job_id} is {job.state}: {job.message or ''}")
+            step.saying(f"{job.job_id} is {job.state}" + (f": {job.message}" if job.message else ""))
         if job.model is None and job.state == "succeeded":
             job = await desk.ask("get_job", Job, job_id=job.job_id)
         if job.state != "succeeded" or job.model is None:

@@ -114,7 +114,11 @@ class Room:
                         raise ToolError(_one_line(error)) from error
 
             self._arguments[name] = frozenset(inspect.signature(function).parameters)
-            self.server.tool(title=name.replace("_", " ").capitalize(), annotations=annotations)(tool)
+            self.server.tool(
+                title=name.replace("_", " ").capitalize(),
+                description=inspect.getdoc(function),  # the SDK would keep the docstring's indentation
+                annotations=annotations,
+            )(tool)
             return function
 
         return declare

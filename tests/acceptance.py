@@ -74,7 +74,7 @@ def check_artifacts(document: dict[str, Any]) -> None:
     assert {file.name for file in (root / "wandb").iterdir()} >= REPORT_FILES
     page = Path(document["report"]).read_text(encoding="utf-8")
     assert "stand-in" in page
-    assert ("synthetic" in page.lower()) == (document["backends"]["teacher"] == "demo-world")
+    assert ("written by the embedded demo world" in page) == (document["backends"]["teacher"] == "demo-world")
 
 
 def check_seal(document: dict[str, Any]) -> int:

@@ -18,7 +18,8 @@ def row_errors(texts: Sequence[str], targets: Floats, new_texts: Sequence[str], 
     middle = targets.mean(axis=0)
     # The dual form, since there are more words than rows. One fixed penalty is good enough to compare data with.
     weights = np.linalg.solve(x @ x.T + 0.3 * np.eye(len(x)), targets - middle)
-    return np.abs(middle + x_new @ x.T @ weights - new_targets)
+    errors: Floats = np.abs(middle + x_new @ x.T @ weights - new_targets)
+    return errors
 
 
 def constant_errors(targets: Floats, new_targets: Floats) -> Floats:

@@ -56,6 +56,18 @@ def test_a_refusal_by_a_tool_is_one_line_and_exit_code_1(tmp_path, capsys):
     assert shown.err.splitlines()[-1] == "etude: step 'train', tool plan_retrain: the budget is spent; raise it"
 
 
+def test_a_tool_that_crashes_is_one_line_that_leads_to_its_log(tmp_path, capsys):
+    """Ours: the SDK withholds the text of a crash, so the log is named."""
+    _, where = house(tmp_path, crash_in="describe_task")
+
+    code = run(["cycle", *where])
+
+    log = tmp_path / "artifacts" / "log" / "house.log"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (code, last) == (1, f"etude: step 'prepare', tool describe_task: it crashed; the traceback is in {log}")
+    assert "ZeroDivisionError: a bug" in log.read_text()
+
+
 def test_an_interrupted_run_closes_its_servers_and_says_how_to_go_on(tmp_path):
     """Ours: Ctrl-C is exit code 130, and no child is left behind."""
     _, where = house(tmp_path, job_polls=10**9)

@@ -114,8 +114,15 @@ async def test_a_server_that_cannot_start_is_named_with_its_last_words(tmp_path)
 
     said = str(failed.value)
     assert "server 'bad' did not start: connection closed; its last words" in said and "no such task: x" in said
-    assert "server 'none' did not start: [errno 2] no such file or directory: 'no-such-command-anywhere'" in said
+    assert said.endswith("; nor did 'none'")
     assert "'good'" not in said and "earlier run" not in said and "\n" not in said
+
+
+async def test_a_command_that_does_not_exist_is_named(tmp_path):
+    """Ours: a misspelt command is the commonest mistake in a list of servers."""
+    with pytest.raises(ServerProblem, match=r"server 'none' did not start: .*no such file.*'no-such-command-anywhere'"):
+        async with connect({"none": Stdio(command="no-such-command-anywhere")}, tmp_path / "log"):
+            raise AssertionError("never connected")
 
 
 async def test_a_server_that_stays_silent_is_given_up_after_its_start_limit(tmp_path):
@@ -219,3 +226,13 @@ async def test_a_server_over_http_gets_the_headers_and_a_refusal_names_its_statu
         process.communicate(timeout=10)
 
     assert (sessions.servers[0].says_it_is, reply.text) == ("hosted", "over http")
+
+
+async def test_a_room_that_is_served_by_the_command_speaks_on_its_stdin_and_stdout(tmp_path):
+    """Ours: `etude serve` is replaced by the server, so that a chat client talks to it directly."""
+    words = ["-m", "agent.cli", "serve", "wandb", "--artifacts", str(tmp_path)]
+    served = Stdio(command=sys.executable, args=words, cwd=str(ROOT))
+
+    async with connect({"w": served}, tmp_path / "log") as sessions:
+        assert sessions.servers[0].says_it_is == "etude-wandb-local"
+        assert {tool.name for tool in sessions.servers[0].tools} >= WEAVE_TOOLS

@@ -18,7 +18,7 @@ from servers.core.demo_world.world import BLIND, DIMENSIONS, SPLIT_SIZES, Reques
 from tests.bag_of_words import Floats, constant_errors, row_errors
 
 BANK = tomllib.loads((Path(__file__).parents[1] / "servers/core/demo_world/bank.toml").read_text(encoding="utf-8"))
-SEED_0 = "3def99632eb706c5a4a2f6615696b05e4b517072435d0d5865a8cedb3dcfe58a"
+SEED_0 = "9e1ae1880c2a99b41feb11d3c02dfb7a5777dbd7d74759fb5082a300bba30337"
 
 
 def digest(rows: Sequence[Request]) -> str:
@@ -152,11 +152,12 @@ def test_the_teacher_writes_neither_a_text_to_avoid_nor_one_that_judges():
     first = world.teach(50, BLIND, seed=7)
 
     again = world.teach(50, BLIND, seed=7, avoid=texts(first[:25]))
-    many = world.teach(3000, ["energy"], seed=8)
+    # Rare, hence so many: without the rule, the 21st of these is a row of a split.
+    many = world.teach(6000, [], seed=0, careless_share=0.0)
 
     assert len(again) == 50
     assert not set(texts(again)) & set(texts(first[:25]))
-    assert len(set(texts(many))) == 3000
+    assert len(set(texts(many))) == 6000
     assert not set(texts(many)) & {text for rows in world.splits().values() for text in texts(rows)}
     assert texts(world.teach(50, BLIND, seed=8)) != texts(first)
 

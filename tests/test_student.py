@@ -16,7 +16,7 @@ from servers.core.student import MIN_TEXTS, Student, StudentHparams, model_diges
 from servers.core.text_features import MAX_CHARS, TextFeatures, normalised
 
 ROOT = Path(__file__).parent.parent
-WORDS = "amber birch cedar dune ember fjord grove heath inlet jetty".split()
+WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
 
 
 def sentences(n: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
@@ -45,13 +45,14 @@ def test_it_learns_what_the_text_says_and_answers_the_constant_where_it_says_not
 
     learnable, noise = student.description.dimensions
     assert errors[0] < 4 and not learnable.is_constant
-    assert noise.is_constant and set(student.predict(unseen)[:, 1]) == {pytest.approx(np.median(targets[:, 1]), abs=1e-3)}
+    assert noise.is_constant
+    assert student.predict(unseen)[:, 1] == pytest.approx(np.median(targets[:, 1]), abs=1e-3)
 
 
 def test_the_demo_world_is_learned_well_below_its_constant():
     """Ours: the model of the loop is worth training."""
     splits = World(0).splits()
-    train, holdout = splits["train"], splits["holdout"][:400]
+    train, holdout = splits["train"], splits["holdout"][:200]
     targets = np.array([[row.target[name] for name in DIMENSIONS] for row in train], dtype=float)
     truth = np.array([[row.target[name] for name in DIMENSIONS] for row in holdout], dtype=float)
 
@@ -74,16 +75,26 @@ def test_a_loaded_student_answers_as_the_saved_one_did(tmp_path: Path):
 
 def test_the_same_rows_give_the_same_bytes_whatever_the_number_of_threads(tmp_path: Path):
     """Ours: a digest names a model, so training twice must not give two."""
-    code = (
-        "import sys; from pathlib import Path; from tests.test_student import fitted, sentences; "
-        "fitted(*sentences(120)).save(Path(sys.argv[1]))"
-    )
-    for threads in ("1", "2"):
-        limits = {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-        subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / threads)], env=os.environ | limits, cwd=ROOT, check=True
+    code = """
+import sys
+from pathlib import Path
+from servers.core.student import Student
+words = "amber birch cedar dune ember fjord".split()
+texts = [f"{words[n % 6]} {words[n // 6 % 6]} {words[n // 36 % 6]} {n}" for n in range(150)]
+targets = [[n * 7 % 101, n % 6 * 20] for n in range(150)]
+Student.fit(texts, targets, ["a", "b"], 0, 100).save(Path(sys.argv[1]))
+"""
+    limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / threads)],
+            env=os.environ | dict.fromkeys(limits, threads),
+            cwd=ROOT,
         )
+        for threads in ("1", "2")
+    ]
 
+    assert [process.wait(60) for process in running] == [0, 0]
     assert model_digest(tmp_path / "1") == model_digest(tmp_path / "2")
 
 
@@ -98,7 +109,7 @@ def test_left_out_errors_are_those_of_fits_that_never_saw_the_row():
 
     dense = features.toarray()
     centred = dense - weights @ dense / weights.sum()
-    absolute = penalty * (weights @ (centred**2).sum(axis=1)) / weights.sum() / 30  # of the mean eigenvalue
+    absolute = penalty * (weights @ (centred**2).sum(axis=1)) / weights.sum()  # the mean eigenvalue of the kernel
     for row in range(30):
         kept = np.arange(30) != row
         share = weights[kept] / weights.mean()
@@ -243,7 +254,7 @@ def test_a_damaged_model_is_named_and_not_served(tmp_path: Path):
     weights = tmp_path / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:100])
 
-    with pytest.raises(ValueError, match="holds no usable student .* train again, or roll back"):
+    with pytest.raises(ValueError, match=r"holds no usable student .* train again, or roll back"):
         Student.load(tmp_path)
 
 

@@ -147,6 +147,15 @@ def test_the_worst_traces_come_first_and_those_without_a_value_last(tmp_path: Pa
     assert [found.id for found in best] == ["e", "a", "d", "b", "c"]
 
 
+def test_of_traces_that_began_together_the_last_saved_is_the_newest(tmp_path: Path):
+    """Ours: the rows of an evaluation share their start, and a page of them must not change from call to call."""
+    tracker = LocalTracker(tmp_path / "local.db")
+    tracker.save_traces("local", "demo", [trace(id) for id in "bca"])
+
+    assert [found.id for found in tracker.traces("local", "demo", limit=2)] == ["a", "c"]
+    assert [found.id for found in tracker.traces("local", "demo", descending=False, limit=2)] == ["b", "c"]
+
+
 def test_times_sort_as_times_however_they_were_spelled(tmp_path: Path):
     """Ours: as text, "…:00Z" would sort after "…:00.5Z"."""
     tracker = LocalTracker(tmp_path / "local.db")

@@ -328,12 +328,14 @@ async def test_max_items_bounds_a_list_and_the_page_says_that_there_is_more(tmp_
         second, _ = await runs(client, "first: $n, after: $cursor", variables={"n": 2, "cursor": cut["endCursor"]})
         one_page, page = await runs(client, "first: $limit, after: $cursor", variables={"limit": 10})
         literal, _ = await runs(client, "first: 10")
+        bounded, left = await runs(client, "first: 10", max_items=3)
         unsaid, _ = await runs(client, 'order: "+createdAt"', items_per_page=3)
 
     assert (len(collected), all_of_it["hasNextPage"]) == (45, False)
     assert (first, cut["hasNextPage"]) == (["r44", "r43", "r42", "r41", "r40"], True)
     assert second == ["r39", "r38"]
     assert (len(one_page), page["hasNextPage"], len(literal)) == (10, True, 10)
+    assert (bounded, left["hasNextPage"]) == (["r44", "r43", "r42"], True)
     assert unsaid == ["r00", "r01", "r02"]
 
 

@@ -1,61 +1,71 @@
 """Let a saved student answer texts: `python -m training_jobs.sample JOB_DIR`.
 
-`spec.json` names the model folder and a file of `{"id", "text"}` rows; `predictions.jsonl` gets one answer a row, and
-nothing is scored. With `"single": true` each row is a request of its own and is timed.
+`predictions.jsonl` gets one answer a row of the texts file, and nothing is scored. With `"single": true` each text is a
+request of its own and is timed, after one to warm up.
 """
 
 import sys
 import time
 from pathlib import Path
 
-from servers.core.answers import Answer, ServedBy, vector_text
+from servers.core.answers import Answer
+from servers.core.arms import StudentArm
 from servers.core.disk import read_jsonl, write_jsonl
-from servers.core.student import FAMILY, Student, model_digest
-from training_jobs.folder import JobFolder
+from servers.core.job_files import PREDICTIONS, SampleResult, SampleSpec
+from servers.core.student import Student, model_digest
+from training_jobs.job import VERSIONS, Job, run
 
 
-def main(folder: Path) -> None:
-    job = JobFolder(folder, steps=2)
+def sample(job: Job[SampleSpec]) -> None:
     spec = job.spec
-    started = time.perf_counter()
+    job.say("loading the model", of=2)
+    folder = job.file(spec.model_dir)
+    arm = StudentArm(spec.task, spec.model_id, Student.load(folder), model_digest(folder))
+    rows = _texts(job.file(spec.texts_file))
 
-    job.say("loading the model")
-    model = Path(spec["model_dir"])
-    student = Student.load(model)
-    served_by = ServedBy(backend=FAMILY, model_id=spec["model_id"], digest=model_digest(model))
-    rows = list(read_jsonl(Path(spec["texts_file"])))
-
-    job.say(f"answering {len(rows)} texts")
-    answers = timed(student, rows, served_by) if spec.get("single") else together(student, rows, served_by)
-    write_jsonl(folder / "predictions.jsonl", answers)
-    job.finish({"model_id": spec["model_id"], "rows": len(answers), "seconds": round(time.perf_counter() - started, 3)})
-
-
-def together(student: Student, rows: list[dict[str, str]], served_by: ServedBy) -> list[Answer]:
-    """All rows in one go, untimed."""
-    predicted = student.predict([row["text"] for row in rows])  # (rows, dimensions)
-    return [
-        Answer(id=row["id"], text=words(student, vector), latency_ms=None, served_by=served_by)
-        for row, vector in zip(rows, predicted, strict=True)
+    job.say(f"answering {len(rows)} texts", of=2)
+    texts = [text for _, text in rows]
+    timed = _one_by_one(arm, texts) if spec.single else [(words, None) for words in arm.answer(texts)]
+    answers = [
+        Answer(id=name, text=words, latency_ms=latency_ms, served_by=arm.served_by)
+        for (name, _), (words, latency_ms) in zip(rows, timed, strict=True)
     ]
+    write_jsonl(job.folder / PREDICTIONS, answers)
+
+    job.finish(
+        SampleResult(
+            job_id=spec.job_id,
+            model_id=spec.model_id,
+            digest=arm.served_by.digest,
+            rows=len(answers),
+            seconds=job.seconds,
+            versions=VERSIONS,
+        )
+    )
 
 
-def timed(student: Student, rows: list[dict[str, str]], served_by: ServedBy) -> list[Answer]:
-    """Row by row, each with its milliseconds; the first row is asked once more beforehand to warm up."""
-    student.predict([row["text"] for row in rows[:1]])
-    answers = []
-    for row in rows:
+def _texts(path: Path) -> list[tuple[str, str]]:
+    """Id and text of each row."""
+    rows = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if not (isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("text"), str)):
+            raise ValueError(f"{path}, row {number}, has no texts under 'id' and 'text'")
+        rows.append((row["id"], row["text"]))
+    if not rows:
+        raise ValueError(f"{path} has no rows to answer")
+    return rows
+
+
+def _one_by_one(arm: StudentArm, texts: list[str]) -> list[tuple[str, float | None]]:
+    """Words and milliseconds of each request."""
+    arm.answer(texts[:1])
+    timed: list[tuple[str, float | None]] = []
+    for text in texts:
         started = time.perf_counter()
-        text = words(student, student.predict([row["text"]])[0])
-        latency = 1000 * (time.perf_counter() - started)
-        answers.append(Answer(id=row["id"], text=text, latency_ms=latency, served_by=served_by))
-    return answers
-
-
-def words(student: Student, vector: object) -> str:
-    """The strict JSON text of one prediction."""
-    return vector_text(dict(zip(student.names, vector, strict=True)))  # type: ignore[call-overload]  # a row of an array
+        words = arm.answer([text])[0]
+        timed.append((words, 1000 * (time.perf_counter() - started)))
+    return timed
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(run(SampleSpec, sample))

@@ -1,85 +1,92 @@
 """Train a student: `python -m training_jobs.train JOB_DIR`.
 
-Reads `spec.json` and the dataset version's rows, writes the model, what it learned about itself while training, and
-its own answers on the diagnose rows. Those are for following a training; the scores of record are the eval server's.
+Trains on a fifth of the rows, two fifths, …, all of them, so that its metrics say what more rows were worth; the last
+is the model. Its own answers on the diagnose rows are for following a training; scores of record are the eval server's.
 """
 
-import platform
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
-import scipy
 
-from servers.core.answers import Answer, ServedBy, vector_text
+from servers.core.answers import Answer
+from servers.core.arms import StudentArm
 from servers.core.dataset import read_examples
 from servers.core.disk import write_jsonl
-from servers.core.student import FAMILY, Student, StudentHparams, model_digest
-from servers.core.task import Task
-from training_jobs.folder import JobFolder
+from servers.core.job_files import MODEL, PREDICTIONS, TrainResult, TrainSpec
+from servers.core.student import FAMILY, MIN_TEXTS, Student, StudentHparams, model_digest
+from training_jobs.job import VERSIONS, Job, run
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def main(folder: Path) -> None:
-    job = JobFolder(folder, steps=4)
-    spec = job.spec
-    started = time.perf_counter()
+def train(job: Job[TrainSpec]) -> None:
+    spec, task = job.spec, job.spec.task
+    if spec.family != FAMILY:
+        raise ValueError(f"this program trains {FAMILY!r}, not {spec.family!r}")
+    hparams = StudentHparams.model_validate(spec.hparams)
+    names, low, high = task.names, task.scale.low, task.scale.high
 
-    job.say("reading the rows")
-    task = Task.model_validate(spec["task"])
-    hparams = StudentHparams.model_validate(spec["hparams"])
-    train, diagnose = read_examples(Path(spec["train_file"])), read_examples(Path(spec["diagnose_file"]))
-    targets = np.array([[row.target[name] for name in task.names] for row in train], dtype=float)  # (rows, dimensions)
-    weights = np.array([row.weight for row in train])  # (rows,)
+    rows = read_examples(job.file(spec.train_file))
+    texts = [row.text for row in rows]
+    targets = np.array([[row.target[name] for name in names] for row in rows], dtype=float)  # (rows, dimensions)
+    weights = np.array([row.weight for row in rows], dtype=float)  # (rows,)
 
-    job.say(f"training on {len(train)} rows")
-    student = Student.fit(
-        [row.text for row in train], targets, task.names, task.scale.low, task.scale.high, weights, hparams
-    )
-    student.save(folder / "model")
-    digest = model_digest(folder / "model")
+    watched = read_examples(job.file(spec.texts_file))
+    watched_texts = [row.text for row in watched]
+    truth = np.array([[row.target[name] for name in names] for row in watched], dtype=float)
 
-    job.say(f"answering {len(diagnose)} diagnose rows")
-    served_by = ServedBy(backend=FAMILY, model_id=spec["model_id"], digest=digest)
-    # The model that was saved answers, not the one in memory: it is the one that will serve.
-    predicted = Student.load(folder / "model").predict([row.text for row in diagnose])  # (rows, dimensions)
-    answers = [
-        Answer(
-            id=row.id,
-            text=vector_text(dict(zip(task.names, vector, strict=True))),
-            latency_ms=None,
-            served_by=served_by,
-        )
-        for row, vector in zip(diagnose, predicted, strict=True)
-    ]
-    write_jsonl(folder / "predictions.jsonl", answers)
+    order = np.random.default_rng(spec.seed).permutation(len(rows))
+    sizes = sorted({max(round(share * len(rows)), min(MIN_TEXTS, len(rows))) for share in SHARES})
+    of = len(sizes) + 1
 
-    job.say("measuring")
-    truth = np.array([[row.target[name] for name in task.names] for row in diagnose], dtype=float)
-    errors = np.abs(predicted - truth).mean(axis=0)  # (dimensions,)
-    fits = student.description.dimensions
-    metrics = {
-        "objective/train_loss": float(np.mean([fit.left_out_error for fit in fits])),
-        **{f"objective/left_out_error_{fit.name}": fit.left_out_error for fit in fits},
-        "iter_eval/mae_raw": float(errors.mean()),
-        **{f"iter_eval/mae_raw_{name}": float(error) for name, error in zip(task.names, errors, strict=True)},
-    }
-    job.log(0, metrics)
-    job.finish(
-        {
-            "model_id": spec["model_id"],
-            "digest": digest,
-            "family": FAMILY,
-            "hparams": hparams.model_dump(),
-            "dataset": spec["dataset"],
-            "dataset_version": spec["dataset_version"],
-            "train_rows": len(train),
-            "metrics": metrics,
-            "seconds": round(time.perf_counter() - started, 3),
-            "versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__},
+    for step, size in enumerate(sizes, start=1):
+        job.say(f"training on {size} of {len(rows)} rows", of)
+        some = np.sort(order[:size])  # in the order of the file, so that all of them give the same model every time
+        student = Student.fit([texts[row] for row in some], targets[some], names, low, high, weights[some], hparams)
+        errors = student.predict([texts[row] for row in some]) - targets[some]
+        fits = student.description.dimensions
+        metrics = {
+            "data/train_rows": float(size),
+            # What the fit minimises but for the penalty: mean squared error on its own rows, in shares of the scale.
+            "objective/train_loss": float(
+                np.average((errors / (high - low)) ** 2, axis=0, weights=weights[some]).mean()
+            ),
+            "left_out/mae_raw": float(np.mean([fit.served_error for fit in fits])),
+            **{f"left_out/mae_raw_{fit.name}": fit.served_error for fit in fits},
         }
+        if watched:
+            misses = np.abs(student.predict(watched_texts) - truth).mean(axis=0)  # (dimensions,)
+            metrics["iter_eval/mae_raw"] = float(misses.mean())
+            metrics |= {f"iter_eval/mae_raw_{name}": float(miss) for name, miss in zip(names, misses, strict=True)}
+        job.log(step, metrics)
+
+    job.say(f"answering {len(watched)} diagnose rows", of)
+    student.save(job.folder / MODEL)
+    digest = model_digest(job.folder / MODEL)
+    # The model that was saved answers, not the one in memory: it is the one that will serve.
+    arm = StudentArm(task, spec.model_id, Student.load(job.folder / MODEL), digest)
+    answers = [
+        Answer(id=row.id, text=words, latency_ms=None, served_by=arm.served_by)
+        for row, words in zip(watched, arm.answer(watched_texts), strict=True)
+    ]
+    write_jsonl(job.folder / PREDICTIONS, answers)
+
+    job.finish(
+        TrainResult(
+            job_id=spec.job_id,
+            model_id=spec.model_id,
+            digest=digest,
+            family=spec.family,
+            hparams=hparams.model_dump(),
+            dataset=spec.dataset,
+            dataset_version=spec.dataset_version,
+            cycle=spec.cycle,
+            train_rows=len(rows),
+            seconds=job.seconds,
+            versions=VERSIONS,
+        )
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(run(TrainSpec, train))

@@ -14,11 +14,10 @@ from servers.core.answers import ServedBy, vector_text
 from servers.core.dataset import Example
 from servers.core.disk import digest
 from servers.core.medians import weighted_median
-from servers.core.student import Student, model_digest
+from servers.core.models import intact_folder, trained_model
+from servers.core.student import Student
 from servers.core.task import Task
 from servers.core.workspace import Workspace
-
-STUDENT_ID = re.compile(r"student-[0-9a-f]{12}")
 
 
 class Arm(Protocol):
@@ -76,11 +75,21 @@ class RuleArm:
 
 
 class StudentArm:
-    """Answers with a trained student."""
+    """Answers with a trained student.
+
+    Raises:
+        ValueError: it was trained for other dimensions or another scale.
+    """
 
     arm = "student"
 
     def __init__(self, task: Task, model_id: str, student: Student, weights_digest: str) -> None:
+        learned = student.description
+        if student.names != task.names or (learned.low, learned.high) != (task.scale.low, task.scale.high):
+            raise ValueError(
+                f"{model_id!r} was trained for {', '.join(student.names)} from {learned.low:g} to {learned.high:g}, "
+                f"which is not what task {task.name!r} asks for; train again"
+            )
         self._task, self._student, self.model_id = task, student, model_id
         self.served_by = ServedBy(backend=self.arm, model_id=model_id, digest=weights_digest)
 
@@ -99,14 +108,11 @@ def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Ex
         train: Rows whose median the constant answers: those of the dataset's first version.
 
     Raises:
-        ValueError: there is no such model, or its files are gone or spoilt.
+        ValueError: there is no such model, or its files are gone or not those that were trained.
     """
     if model_id == ConstantArm.model_id:
         return ConstantArm(task, train)
     if model_id == RuleArm.model_id:
         return RuleArm(task)
-    folder = workspace.root / "jobs" / f"train-{model_id.removeprefix('student-')}"
-    if not STUDENT_ID.fullmatch(model_id) or not (folder / "result.json").exists():
-        raise ValueError(f"no model {model_id!r}; known: constant, rule and those that list_models shows")
-    model = folder / "model"
-    return StudentArm(task, model_id, Student.load(model), model_digest(model))
+    made = trained_model(workspace, model_id)
+    return StudentArm(task, model_id, Student.load(intact_folder(workspace, made)), made.digest)

@@ -28,7 +28,7 @@ FAMILY_LEVEL = 0.05
 WEAK_R2, LEARNABLE_R2 = 0.02, 0.10
 ENOUGH_TEXTS = 200  # below this, no signal means that none was found
 FEW_TEXTS = 40
-CONFLICT_SHARE = 0.5  # of the spread of the targets, explained by nothing but disagreement on equal texts
+CONFLICT_SHARE = 0.5  # of the spread of the targets; beyond it the labels say more about the labellers than the texts
 
 Signal = Literal["learnable", "weak", "none"]
 Verdict = Literal["train", "relabel", "collect more", "stop"]
@@ -117,7 +117,7 @@ def diagnose(
 class _Conflict(Wire):
     texts: int
     share: float
-    """Of the targets' spread, what rows with equal texts disagree by."""
+    """Of the targets' sum of squares, what lies between rows with equal texts: no reader of the text can explain it."""
 
 
 def _distinct(rows: Sequence[Example], task: Task) -> tuple[list[str], Floats, _Conflict]:
@@ -128,17 +128,15 @@ def _distinct(rows: Sequence[Example], task: Task) -> tuple[list[str], Floats, _
     stacks = [np.array(values, dtype=float) for values in by_text.values()]
     means = np.array([stack.mean(axis=0) for stack in stacks]).reshape(len(stacks), len(task.names))
     repeated = [stack for stack in stacks if len(stack) > 1]
-    freedom = sum(len(stack) - 1 for stack in repeated)
-    total = float(np.vstack(stacks).var(axis=0, ddof=1).sum()) if len(rows) > 1 else 0.0
-    within = sum(float(np.square(stack - stack.mean(axis=0)).sum()) for stack in repeated) / freedom if freedom else 0.0
-    # A handful of repeated texts says little about the whole: the share is shrunk by how many rows are repeated.
-    repeated_share = sum(map(len, repeated)) / len(rows) if rows else 0.0
+    everything = np.vstack(stacks)
+    total = float(np.square(everything - everything.mean(axis=0)).sum())
+    within = sum(float(np.square(stack - stack.mean(axis=0)).sum()) for stack in repeated)
     return (
         list(by_text),
         means,
         _Conflict(
             texts=sum(bool(np.ptp(stack, axis=0).any()) for stack in repeated),
-            share=min(1.0, within / total) * min(1.0, 2 * repeated_share) if total else 0.0,
+            share=within / total if total else 0.0,
         ),
     )
 
@@ -261,8 +259,8 @@ def _verdict(dimensions: dict[str, DimensionDiagnosis], texts: int, conflict: _C
         return "collect more", f"{texts} distinct texts are too few to find anything; collect at least {ENOUGH_TEXTS}"
     if conflict.share > CONFLICT_SHARE:
         return "relabel", (
-            f"rows with equal texts disagree by {conflict.share:.0%} of the targets' spread: no reader can do better; "
-            f"label them again"
+            f"{conflict.share:.0%} of the targets' spread is disagreement between rows with equal texts, which no "
+            f"reader of the text can explain; label them again"
         )
     if not found and texts < ENOUGH_TEXTS:
         return "collect more", f"no signal was found, but {texts} distinct texts are too few to say that there is none"

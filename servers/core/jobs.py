@@ -1,35 +1,61 @@
 """Jobs: processes of their own that train or sample, started here and found again by any server.
 
-A job's folder is all there is to it: `spec.json` goes in, `status.json`, `metrics.jsonl`, `predictions.jsonl`,
-`result.json` and `log.txt` come out. The process holds a lock on `job.lock` for as long as it lives, so whether a job
-lives can be seen from anywhere and outlives every server; `result.json` is written last and alone means success.
+The process inherits the lock on `job.lock` from whoever starts it, so there is no moment at which a job lives and looks
+dead, and whether it lives can be seen from anywhere. `start.lock` serialises starting, cancelling and settling. A job
+that ended without a result has failed, unless it was told to stop; it may be started again, as its next attempt.
 """
 
 import fcntl
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
 
 from servers.core.disk import now, read_json, write_json
+from servers.core.job_files import (
+    CANCELLED,
+    LOG,
+    METRICS,
+    MODEL,
+    PREDICTIONS,
+    RESULT,
+    SPEC,
+    STATUS,
+    JobSpec,
+    Progress,
+    State,
+    TrainSpec,
+    is_alive,
+    locked_pid,
+    read_progress,
+    read_spec,
+    try_lock,
+    write_pid,
+    write_wire,
+)
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+__all__ = ["ENDED", "LOCK_HANDLE", "JobStatus", "JobStore", "State"]
 
-LOCK_FILE = "job.lock"
-START_LIMIT_S = 30.0  # from the start of the process until it holds its lock
-TERMINATE_WAIT_S = 5.0
-LOG_TAIL_CHARS = 800
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ENDED = ("succeeded", "failed", "cancelled")
+LOCK_HANDLE = "ETUDE_JOB_LOCK"  # tells the job which inherited handle is its lock
+START_LOCK = "start.lock"
+LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
+TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
+LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
+# One thread: several jobs do not fight over the cores, and a student of 500 rows fits in half a second anyway.
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
 
 
 class JobStatus(Wire):
@@ -38,33 +64,25 @@ class JobStatus(Wire):
     job_id: str
     kind: str
     """train or sample."""
+    state: State
+    attempt: int
+    """Counts the starts."""
+    dataset: str | None
     cycle: str | None
     plan_id: str | None
-    state: State
-    message: str | None
+    message: str
     """What it is doing, in its own words."""
     step: int
     of: int
-    """How many steps there are."""
+    """How many steps there are; 0 until it has said so."""
     started_at: str
-    seconds: float | None
-    """From start to end; null while it runs."""
+    """When this attempt began."""
+    seconds: float
+    """From the start of this attempt to its end, or to now."""
     model: str | None
-    """Model id that it made; null until it succeeded, and for a job that makes none."""
+    """Model id that a training made; null until it succeeded."""
     error: str | None
     """Why it failed, with the last words of its log."""
-
-
-class Progress(Wire):
-    """`status.json`, written by the job itself."""
-
-    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
-    pid: int
-    started_at: str
-    updated_at: str
-    step: int
-    of: int
-    message: str
 
 
 class JobStore:
@@ -72,175 +90,209 @@ class JobStore:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, job_id: str, spec: Mapping[str, Any]) -> JobStatus:
-        """Start a job, unless it runs or succeeded already; one that failed or was cancelled starts afresh.
+    def start(self, spec: JobSpec) -> JobStatus:
+        """Start a job and return at once; a job that lives or succeeded is found, not started twice.
 
-        Args:
-            job_id: Names the folder; derived from what the job is to do.
-            spec: What to do, as `training_jobs` reads it; 'kind' names the program.
+        One that failed or was cancelled starts afresh, as its next attempt.
+
+        Raises:
+            ValueError: a job of this id was asked to do something else.
         """
-        folder = self._workspace.job_dir(job_id)
+        folder = self._workspace.job_dir(spec.job_id)
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / "start.lock"):
-            if (folder / "spec.json").exists() and self.status(job_id).state in ("queued", "running", "succeeded"):
-                return self.status(job_id)
-            for name in ("status.json", "result.json", "cancelled.json", "metrics.jsonl", "predictions.jsonl"):
-                (folder / name).unlink(missing_ok=True)
-            write_json(folder / "spec.json", {"schema": 1, "job_id": job_id, "started_at": now(), **spec})
-            self._spawn(folder, str(spec["kind"]))
-        return self.status(job_id)
+        with _start_lock(folder, wait=True):
+            if (folder / SPEC).exists() and read_spec(folder) != spec:
+                raise ValueError(f"job {spec.job_id!r} was started with another specification; plan_retrain again")
+            if (lock := _lock_of_a_dead_job(folder)) is not None:
+                try:
+                    if not (folder / RESULT).exists():
+                        self._begin(folder, spec, lock)
+                finally:
+                    os.close(lock)  # the job's process has inherited it
+        return self.status(spec.job_id)
+
+    def exists(self, job_id: str) -> bool:
+        """Whether a job of this id was ever started."""
+        return (self._workspace.job_dir(job_id) / SPEC).exists()
 
     def status(self, job_id: str) -> JobStatus:
         """The state of a job, from its files and its lock.
 
         Raises:
-            ValueError: there is no such job.
+            ValueError: there is no such job, or its files are damaged.
         """
-        self._reap()
         folder = self._workspace.job_dir(job_id)
-        if not (folder / "spec.json").exists():
-            raise ValueError(f"no job {job_id!r}; list_jobs shows those that were started")
-        # The lock first: a job that ends between two looks is then seen with the result that it left.
-        alive = _is_locked(folder / LOCK_FILE)
-        spec, result = read_json(folder / "spec.json"), _document(folder / "result.json")
-        progress = _document(folder / "status.json")
-        state, error = self._state(folder, spec, alive, result, progress)
-        return JobStatus(
-            job_id=job_id,
-            kind=spec["kind"],
-            cycle=spec.get("cycle"),
-            plan_id=spec.get("plan_id"),
-            state=state,
-            message=progress["message"] if progress else None,
-            step=progress["step"] if progress else 0,
-            of=progress["of"] if progress else 0,
-            started_at=spec["started_at"],
-            seconds=result["seconds"] if result else None,
-            model=result.get("model_id") if result and state == "succeeded" else None,
-            error=error,
-        )
+        if not self.exists(job_id):
+            known = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{SPEC}"))[-5:]) or "none"
+            raise ValueError(f"no job {job_id!r}; known: {known}; start_retrain starts one")
+        state = _state(folder)
+        if state in ENDED and read_progress(folder).state != state:
+            _settle(folder)
+        return _status(folder, read_spec(folder), state, read_progress(folder))
 
     def list(self) -> list[JobStatus]:
-        """Every job, oldest first."""
-        folders = (self._workspace.root / "jobs").glob("*/spec.json")
-        return sorted((self.status(file.parent.name) for file in folders), key=lambda job: (job.started_at, job.job_id))
+        """Every job, in the order in which they were first asked for."""
+        folders = [file.parent for file in (self._workspace.root / "jobs").glob(f"*/{SPEC}")]
+        ordered = sorted(folders, key=lambda folder: (read_progress(folder).asked_at, folder.name))
+        return [self.status(folder.name) for folder in ordered]
 
     def cancel(self, job_id: str) -> JobStatus:
-        """End a running job; one that has ended stays as it is."""
+        """End a living job with all its processes; one that has ended stays as it is.
+
+        When this returns `cancelled`, the process is gone and will never write a result.
+        """
         folder = self._workspace.job_dir(job_id)
-        if self.status(job_id).state not in ("queued", "running"):
-            return self.status(job_id)
-        write_json(folder / "cancelled.json", {"schema": 1, "at": now()})
-        for kill in (signal.SIGTERM, signal.SIGKILL):
-            progress = _document(folder / "status.json")
-            if progress and _is_locked(folder / LOCK_FILE):
-                # The lock is held, so the process that wrote its number still lives: the number is not another's.
-                os.killpg(progress["pid"], kill)
-            deadline = time.monotonic() + TERMINATE_WAIT_S
-            while _is_locked(folder / LOCK_FILE) and time.monotonic() < deadline:
-                time.sleep(0.02)
+        self.status(job_id)
+        with _start_lock(folder, wait=True):
+            if _state(folder) not in ENDED:
+                write_json(folder / CANCELLED, {"schema": 1, "at": now()})
+                for how, wait_s in ((signal.SIGTERM, TERMINATE_WAIT_S), (signal.SIGKILL, KILL_WAIT_S)):
+                    _kill(folder, how, wait_s)
         return self.status(job_id)
 
-    def _state(
-        self,
-        folder: Path,
-        spec: dict[str, Any],
-        alive: bool,
-        result: dict[str, Any] | None,
-        progress: dict[str, Any] | None,
-    ) -> tuple[State, str | None]:
-        if (folder / "cancelled.json").exists():
-            return ("running" if alive else "cancelled"), None
-        if result is not None:
-            return "succeeded", None
-        if alive:
-            return ("running" if progress else "queued"), None
-        if progress is None and _seconds_since(folder / "spec.json") < START_LIMIT_S and self._starting(folder):
-            return "queued", None
-        return "failed", f"the job ended without a result; its last words: {_tail(folder / 'log.txt')}"
-
-    def _starting(self, folder: Path) -> bool:
-        """Whether a process that has not taken its lock yet may still do so: one of ours, or one we know nothing of."""
-        mine = [child for child in self._children if isinstance(child.args, list) and child.args[-1] == str(folder)]
-        return not mine or mine[-1].poll() is None
-
-    def _spawn(self, folder: Path, kind: str) -> None:
-        paths = [str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # Two processes that each take every core are slower than two that take one.
-        environment = dict.fromkeys(THREAD_VARIABLES, "1") | os.environ
-        environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-        with (folder / "log.txt").open("wb") as log:
-            self._children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", f"training_jobs.{kind}", str(folder)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    start_new_session=True,  # a signal to the server's group is none of the job's business
-                )
+    def _begin(self, folder: Path, spec: JobSpec, lock: int) -> None:
+        """Clear away what an earlier attempt left, and start the process that inherits the lock."""
+        before = read_progress(folder) if (folder / STATUS).exists() else None
+        for name in (CANCELLED, METRICS, PREDICTIONS):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        moment = now()
+        progress = Progress(
+            state="queued",
+            attempt=1 if before is None else before.attempt + 1,
+            pid=None,
+            asked_at=moment if before is None else before.asked_at,
+            started_at=moment,
+            updated_at=moment,
+            step=0,
+            of=0,
+            message="starting",
+        )
+        write_pid(lock, None)
+        write_wire(folder / STATUS, progress)
+        write_wire(folder / SPEC, spec)
+        with (folder / LOG).open("ab") as log:
+            log.write(f"{_header(progress.attempt)} {moment}\n".encode())
+            log.flush()
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"training_jobs.{spec.kind}", str(folder)],
+                cwd=folder,
+                env=_environment(lock),
+                pass_fds=(lock,),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a signal to the server's group is none of the job's business
             )
-
-    def _reap(self) -> None:
-        """Take note of children that ended, so that they do not stay as zombies."""
-        for child in self._children:
-            child.poll()
+        write_pid(lock, process.pid)
+        # Somebody has to take note of the end, or the process stays as a zombie for as long as the server lives.
+        threading.Thread(target=process.wait, name=f"reaper of {spec.job_id}", daemon=True).start()
 
 
-def hold_lock(folder: Path) -> int:
-    """Take a job folder's lock for the rest of this process's life; the handle, to be kept open.
-
-    Raises:
-        ValueError: another process works in this folder.
-    """
-    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+@contextmanager
+def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
+    """Hold `start.lock`; without waiting it may not be had, which is what the value says."""
+    handle = os.open(folder / START_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ValueError(f"another process works in {folder}") from None
-    return handle
-
-
-class _locked:
-    """Hold a lock file while a block runs."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._handle)
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock on `path`."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(handle)
-    return False
 
 
-def _document(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def _lock_of_a_dead_job(folder: Path) -> int | None:
+    """The job's lock, or None where its process lives."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while (lock := try_lock(folder)) is None:
+        # Somebody who only looks holds a shared lock for a moment; a process that lives holds the lock itself.
+        if is_alive(folder) or time.monotonic() > deadline:
+            return None
+        time.sleep(0.001)
+    return lock
 
 
-def _seconds_since(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+def _environment(lock: int) -> dict[str, str]:
+    """The server's environment, with the lock, one thread, and this source where it is not installed."""
+    environment = {**os.environ, **ONE_THREAD, LOCK_HANDLE: str(lock), "PYTHONUNBUFFERED": "1"}
+    if SOURCE_ROOT.name not in ("site-packages", "dist-packages"):
+        places = [str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(places)
+    return environment
 
 
-def _tail(path: Path) -> str:
-    words = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
-    return " ".join(words[-LOG_TAIL_CHARS:].split()) or "none"
+def _state(folder: Path) -> State:
+    # The lock before the result: a job that ends between the two looks is seen with the result that it left.
+    alive = is_alive(folder)
+    if (folder / RESULT).exists():
+        return "succeeded"
+    if alive:
+        said = read_progress(folder).state
+        return "running" if said == "running" else "queued"
+    return "cancelled" if (folder / CANCELLED).exists() else "failed"
+
+
+def _settle(folder: Path) -> None:
+    """Write down how a job ended, unless somebody else is at it or starts it again."""
+    with _start_lock(folder, wait=False) as is_ours:
+        state = _state(folder)
+        if not is_ours or state not in ENDED:
+            return
+        before = read_progress(folder)
+        error = _why(folder, before.attempt) if state == "failed" else None
+        update = {"state": state, "pid": None, "updated_at": now(), "error": error}
+        write_wire(folder / STATUS, before.model_copy(update=update))
+
+
+def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> JobStatus:
+    seconds = _seconds_between(progress.started_at, progress.updated_at if progress.state in ENDED else now())
+    if state == "succeeded":
+        seconds = float(read_json(folder / RESULT)["seconds"])
+    training = isinstance(spec, TrainSpec)
+    return JobStatus(
+        job_id=spec.job_id,
+        kind=spec.kind,
+        state=state,
+        attempt=progress.attempt,
+        dataset=spec.dataset if isinstance(spec, TrainSpec) else None,
+        cycle=spec.cycle,
+        plan_id=spec.plan_id,
+        message=progress.message,
+        step=progress.step,
+        of=progress.of,
+        started_at=progress.started_at,
+        seconds=round(seconds, 3),
+        model=spec.model_id if training and state == "succeeded" else None,
+        error=(progress.error or _why(folder, progress.attempt)) if state == "failed" else None,
+    )
+
+
+def _kill(folder: Path, how: signal.Signals, wait_s: float) -> None:
+    """Signal the job's processes and wait for its lock; the lock is held, so the number is not another's."""
+    deadline = time.monotonic() + wait_s
+    while is_alive(folder) and time.monotonic() < deadline:
+        if (pid := locked_pid(folder)) is not None:
+            with suppress(ProcessLookupError, PermissionError):  # gone since, or somebody else's: the lock tells
+                os.killpg(pid, how)
+        time.sleep(0.02)
+
+
+def _why(folder: Path, attempt: int) -> str:
+    """Why an attempt ended without a result: the last lines of its log."""
+    log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).exists() else ""
+    lines = [line.strip() for line in log.rpartition(_header(attempt))[2].splitlines()[1:] if line.strip()]
+    words = " | ".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_CHARS:]
+    last = f"last words: {words}" if words else "it left no word, so it was killed or the machine stopped"
+    return f"attempt {attempt} ended without a result; {last}"
+
+
+def _header(attempt: int) -> str:
+    return f"--- attempt {attempt},"
+
+
+def _seconds_between(start: str, end: str) -> float:
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())

@@ -83,6 +83,11 @@ class DimensionFit(Wire):
     intercept: float
     """Answer where no feature speaks; the answer to everything where `is_constant`."""
 
+    @property
+    def served_error(self) -> float:
+        """Left-out error of what this dimension answers with, the text model or the constant."""
+        return self.constant_error if self.is_constant else self.left_out_error
+
 
 class StudentDescription(Wire):
     """The readable half of a saved student."""
@@ -189,7 +194,8 @@ class Student:
         """
         try:
             description = StudentDescription.model_validate(read_json(folder / DESCRIPTION_FILE))
-            with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
+            # Opened here: of a damaged file numpy would leave the handle open.
+            with (folder / WEIGHTS_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 words, chars = (
                     Vocabulary(_unpacked(arrays[runs]), arrays[counts], description.distinct_texts)
                     for runs, counts in (("words", "word_counts"), ("chars", "char_counts"))

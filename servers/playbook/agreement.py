@@ -108,7 +108,7 @@ def _same(reported: Any, written: Any) -> bool:
     if isinstance(written, bool) or written is None or isinstance(reported, bool):
         return reported is written
     if isinstance(written, str) or not isinstance(reported, (int, float)):
-        return reported == written
+        return bool(reported == written)
     return math.isclose(reported, written, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 

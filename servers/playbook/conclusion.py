@@ -83,7 +83,7 @@ def summary_of(facts: Facts, conclusion: Conclusion, report: str) -> dict[str, A
         "verdict": conclusion.verdict,
         "reason": conclusion.reason,
         "focus_dimensions": facts.augmentation["focus_dimensions"] if facts.augmentation else [],
-        "rows_added": facts.augmentation["outcome"]["added"] if facts.augmented and facts.augmentation else 0,
+        "rows_added": facts.augmentation["outcome"]["added"] if facts.augmented and facts.augmentation else None,
         "champion_before": opened.champion,
         "champion_after": conclusion.champion_after,
         "candidate": candidate and candidate.model,

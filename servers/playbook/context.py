@@ -1,7 +1,7 @@
 """Taking in what the W&B MCP server said: the only way into a cycle's snapshot.
 
-Every figure and trace of ours is compared with what the eval server wrote before anything is kept. Runs that nobody here
-knows are listed apart and prove nothing. `mcp_decision_input.json` is the part of the snapshot that a decision looks at.
+Every figure and trace of ours is compared with what the eval server wrote before anything is kept. Runs that nobody
+here knows are listed apart and prove nothing. `mcp_decision_input.json` is the part that a decision looks at.
 """
 
 from collections.abc import Mapping, Sequence

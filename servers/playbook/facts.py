@@ -18,6 +18,16 @@ Document = dict[str, Any] | None
 
 
 @dataclass(frozen=True)
+class Change:
+    """A hyperparameter that the training set differently."""
+
+    name: str
+    before: float
+    after: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """One cycle; a document that no tool has written yet is None."""
 
@@ -72,6 +82,14 @@ class Facts:
     def overtaken(self) -> bool:
         """Whether something else was put into service meanwhile, so that the verdict counts no more."""
         return self.release is None and (self.champion_now or "constant") != self.opening.champion
+
+    @property
+    def changes(self) -> list[Change]:
+        """What the cycle's training plan sets differently from the champion's recipe."""
+        if self.plan is None:
+            return []
+        before = self.plan["hparam_patch"]["from"]
+        return [Change(c["name"], before[c["name"]], c["value"], c["reason"]) for c in self.plan["changes"]]
 
     @property
     def remedies(self) -> list[dict[str, Any]]:

@@ -68,6 +68,7 @@ def _recommendation(name: str, error: float, facts: Facts, remedies: Sequence[Re
     changes = sorted({remedy.change for remedy in remedies if remedy.dimension == name})
     focus = [] if facts.augmentation is None else facts.augmentation["focus_dimensions"]
     why = f"mean error {error:.2f} points on these failures; signal in the text: {signal or 'not diagnosed'}"
+    hint = "already among" if name in focus else "leave it out of" if signal == "none" else "add it to"
     if signal == "none":
         action = "leave it: no new rows can teach what the text does not say; better labels or richer texts could"
     elif changes:
@@ -78,7 +79,7 @@ def _recommendation(name: str, error: float, facts: Facts, remedies: Sequence[Re
         title=name,
         why=why,
         action=action,
-        config_hint="plan_augmentation: in focus_dimensions" if name in focus else "none",
+        config_hint=f"plan_augmentation: {hint} focus_dimensions",
     )
 
 

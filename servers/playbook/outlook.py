@@ -34,9 +34,9 @@ def _mend(facts: Facts) -> str:
 
 
 def _training(facts: Facts, conclusion: Conclusion) -> str:
-    if conclusion.verdict == "promote" or facts.plan is None or not facts.plan["changes"]:
+    if conclusion.verdict == "promote" or not facts.changes:
         return "the same recipe on the new version, so that an effect has one cause"
-    changed = ", ".join(change["name"] for change in facts.plan["changes"])
+    changed = ", ".join(change.name for change in facts.changes)
     return f"back to the recipe of the model in service; {changed} did not pay"
 
 

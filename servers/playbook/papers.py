@@ -5,7 +5,6 @@ Markdown says only what the summary, the snapshot and the playbook hold; texts a
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -181,7 +180,7 @@ def _decisions(facts: Facts, playbook: Playbook, summary: Summary) -> list[list[
         words = f"{remedy.dimension}, error {figure(remedy.error_before)} on trace {remedy.trace_id}"
         lines.append((remedy.change, "caller of write_playbook", words))
     if plan:
-        changes = "; ".join(f"{c['name']} = {json.dumps(c['value'])}: {c['reason']}" for c in plan["changes"])
+        changes = "; ".join(f"{c.name} from {c.before:g} to {c.after:g}: {c.reason}" for c in facts.changes)
         lines.append(("retrain", "caller of plan_retrain", changes or "the recipe was kept"))
     if facts.gate:
         lines.append((f"gate: {facts.gate['outcome']}", "eval server", facts.gate["reason"]))

@@ -1,7 +1,7 @@
 """`mcp_eval_snapshot.json`: what the replies of the W&B MCP server said, and nothing else.
 
-Built only after the replies were found to agree with what the eval server wrote. Values are data: texts are cut, control
-characters gone. Where a failure can be looked up (`trace_url`) is the one thing that the row adds to the trace's words.
+Built only after the replies were found to agree with what the eval server wrote. Values are data: texts are cut,
+control characters gone. Where a failure can be looked up (`trace_url`) is all that the row adds to the trace's words.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

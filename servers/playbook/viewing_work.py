@@ -87,7 +87,7 @@ def training_shown(workspace: Workspace, facts: Facts) -> TrainingShown | None:
     if job is None or job.model is None:
         return None
     result = read_json(workspace.job_dir(job.job_id) / "result.json")
-    changes = facts.plan["changes"] if facts.plan and facts.plan["plan_id"] == job.plan_id else []
+    changes = facts.changes if facts.plan and facts.plan["plan_id"] == job.plan_id else []
     return TrainingShown(
         job=job.job_id,
         model=job.model,
@@ -95,8 +95,7 @@ def training_shown(workspace: Workspace, facts: Facts) -> TrainingShown | None:
         train_rows=result["train_rows"],
         seconds=result["seconds"],
         changes=[
-            SettingChange(name=c["name"], before=_words(c.get("before")), after=str(c["value"]), reason=c["reason"])
-            for c in changes
+            SettingChange(name=c.name, before=f"{c.before:g}", after=f"{c.after:g}", reason=c.reason) for c in changes
         ],
     )
 
@@ -190,7 +189,3 @@ def _calls(workspace: Workspace, facts: Facts) -> Iterator[tuple[str, dict[str, 
         for call in read_jsonl(file):
             if facts.opening.opened_at <= call["at"] <= until:
                 yield file.stem, call
-
-
-def _words(value: Any) -> str | None:
-    return None if value is None else str(value)

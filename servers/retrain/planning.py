@@ -1,24 +1,27 @@
 """Plan a training: on which rows, with which hyperparameters, changed for which reasons, at what price."""
 
+import os
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from servers.core.cycle_files import Opening, needs_open
+from servers.core.cycle_files import needs_open
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
+from servers.core.job_files import TrainSpec
 from servers.core.jobs import JobStatus, JobStore
-from servers.core.registry import Registry
+from servers.core.models import trained_model, trained_models
 from servers.core.student import FAMILY, StudentHparams
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
 MAX_CHANGES = 3  # more at once, and nobody can say what an effect came from
-GUESS_S = 5.0  # for a first training, before any has been timed
 PLAN_FILE = "hparam_patch.json"
+SEED = 0
+START_S, ROW_S = 3.0, 0.006  # a guess for the first training: imports, and five fits of a few hundred rows
 
 
 class HparamChange(Wire):
@@ -26,13 +29,20 @@ class HparamChange(Wire):
 
     name: str
     value: float
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Annotated[str, Field(max_length=500)]
+
+
+class HparamPatch(Wire):
+    """The values that change, by name."""
+
+    before: dict[str, Any] = Field(alias="from", serialization_alias="from")
+    after: dict[str, Any] = Field(alias="to", serialization_alias="to")
 
 
 class RetrainPlan(Wire):
-    """`hparam_patch.json`."""
+    """`hparam_patch.json`: what the next training does, and why."""
 
-    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
     plan_id: str
     cycle: str
     dataset: str
@@ -40,8 +50,7 @@ class RetrainPlan(Wire):
     model_family: str
     from_model: str
     """The champion, whose recipe is what the changes start from."""
-    hparam_patch: dict[str, Any]
-    """from and to: the values that change."""
+    hparam_patch: HparamPatch
     next_hparams: dict[str, Any]
     """The whole recipe."""
     changes: list[HparamChange]
@@ -55,104 +64,133 @@ class Planning:
 
     def __init__(self, workspace: Workspace, task: Task, jobs: JobStore) -> None:
         self._workspace, self._task, self._jobs = workspace, task, jobs
-        self._datasets, self._registry = DatasetStore(workspace), Registry(workspace)
+        self._datasets = DatasetStore(workspace)
 
     def plan(self, cycle: str, changes: Sequence[HparamChange]) -> RetrainPlan:
         """Write a plan to train on the newest version of the cycle's dataset.
 
         Raises:
-            ValueError: a change is unknown, out of range, without a reason, or one too many.
+            ValueError: a change is unknown, out of range, changes nothing, has no reason or is one too many; or the
+                champion was trained on exactly this.
         """
         opened = needs_open(self._workspace, cycle)
         card = self._datasets.head(opened.dataset)
-        before = self._recipe_of(opened.champion)
-        after = self._changed(before, changes)
-        moved = [c.name for c in changes if getattr(before, c.name) != getattr(after, c.name)]
-        plan_id = "retrain-" + digest([cycle, card.name, card.fingerprint, after, self._task])[:12]
+        if card.task != self._task.name:
+            raise ValueError(f"{card.name!r} is for task {card.task!r}, this server works on {self._task.name!r}")
+        before, trained_on = self._champion(opened.champion)
+        hparams = _changed(before, changes)
+        if trained_on == card.fingerprint and hparams == before:
+            raise ValueError(
+                f"the champion {opened.champion!r} was trained on exactly these rows and settings; "
+                "change a hyperparameter, add rows with plan_augmentation, or call write_report with a stop_reason"
+            )
         plan = RetrainPlan(
-            plan_id=plan_id,
+            plan_id=self._plan_id(cycle, card, hparams),
             cycle=cycle,
             dataset=card.name,
             dataset_version=card.fingerprint,
             model_family=FAMILY,
             from_model=opened.champion,
-            hparam_patch={
-                "from": {name: getattr(before, name) for name in moved},
-                "to": {name: getattr(after, name) for name in moved},
-            },
-            next_hparams=after.model_dump(),
+            hparam_patch=_patch(before, hparams),
+            next_hparams=hparams.model_dump(),
             changes=list(changes),
             cost_usd=0.0,
-            seconds_estimate=self._estimate(),
+            seconds_estimate=self._estimate(card),
             planned_at=now(),
         )
-        found = self._found(cycle)
-        if found is not None and found.plan_id == plan_id:
-            return found
         write_json(self._workspace.cycle_dir(cycle) / PLAN_FILE, plan.model_dump(mode="json", by_alias=True))
         return plan
 
     def start(self, plan_id: str) -> JobStatus:
-        """Start the job of a plan; a plan whose job runs or has ended well finds that job.
+        """Start the job of a plan; a plan whose job lives or has ended well finds that job.
 
         Raises:
-            ValueError: there is no such plan, or its cycle is closed.
+            ValueError: there is no such plan, its cycle is closed, or it was made for another task file.
         """
         plan = self._by_id(plan_id)
-        opened = needs_open(self._workspace, plan.cycle)
+        job_id = f"train-{plan_id.removeprefix('retrain-')}"
+        if self._jobs.exists(job_id) and (found := self._jobs.status(job_id)).state == "succeeded":
+            return found
+        needs_open(self._workspace, plan.cycle)
         card = self._datasets.card(plan.dataset, plan.dataset_version)
-        number = digest([plan_id])[:12]
-        return self._jobs.start(f"train-{number}", self._spec(plan, opened, card, f"{FAMILY}-{number}"))
+        if plan_id != self._plan_id(plan.cycle, card, StudentHparams.model_validate(plan.next_hparams)):
+            raise ValueError(f"{plan_id!r} was planned for another task file; call plan_retrain again")
+        return self._jobs.start(self._spec(plan, job_id))
 
-    def _spec(self, plan: RetrainPlan, opened: Opening, card: Card, model_id: str) -> dict[str, Any]:
-        folder = self._workspace.dataset_dir(card.name, card.fingerprint)
-        return {
-            "kind": "train",
-            "task": self._task.model_dump(mode="json", by_alias=True),
-            "cycle": opened.cycle,
-            "plan_id": plan.plan_id,
-            "model_id": model_id,
-            "dataset": card.name,
-            "dataset_version": card.fingerprint,
-            "train_file": str(folder / "train.jsonl"),
-            "diagnose_file": str(folder / "diagnose.jsonl"),
-            "hparams": plan.next_hparams,
-        }
+    def _spec(self, plan: RetrainPlan, job_id: str) -> TrainSpec:
+        rows = self._workspace.dataset_dir(plan.dataset, plan.dataset_version)
+        # As seen from the job's folder, so that the artifacts folder can be moved.
+        train, diagnose = (
+            os.path.relpath(rows / name, self._workspace.job_dir(job_id)) for name in ("train.jsonl", "diagnose.jsonl")
+        )
+        return TrainSpec(
+            job_id=job_id,
+            model_id=f"{FAMILY}-{job_id.removeprefix('train-')}",
+            family=plan.model_family,
+            hparams=plan.next_hparams,
+            seed=SEED,
+            task=self._task,
+            dataset=plan.dataset,
+            dataset_version=plan.dataset_version,
+            cycle=plan.cycle,
+            plan_id=plan.plan_id,
+            train_file=train,
+            texts_file=diagnose,
+        )
 
-    def _recipe_of(self, model: str) -> StudentHparams:
-        """The hyperparameters that a model was trained with; the defaults for one that was not trained."""
-        result = self._workspace.job_dir(f"train-{model.removeprefix(FAMILY + '-')}") / "result.json"
-        return StudentHparams.model_validate(read_json(result)["hparams"]) if result.exists() else StudentHparams()
+    def _plan_id(self, cycle: str, card: Card, hparams: StudentHparams) -> str:
+        """The id follows from what is trained, not from the reasons, so planning twice finds the same job."""
+        return "retrain-" + digest([cycle, card.name, card.fingerprint, FAMILY, hparams, SEED, self._task])[:12]
 
-    def _changed(self, before: StudentHparams, changes: Sequence[HparamChange]) -> StudentHparams:
-        known = StudentHparams.model_fields
-        if len(changes) > MAX_CHANGES:
-            raise ValueError(
-                f"{len(changes)} changes at once; make at most {MAX_CHANGES}, so that an effect has a cause"
-            )
-        for change in changes:
-            if change.name not in known:
-                raise ValueError(f"no hyperparameter {change.name!r}; known: {', '.join(known)}")
-        if len({change.name for change in changes}) != len(changes):
-            raise ValueError("a hyperparameter is changed twice; give each once")
-        try:
-            return StudentHparams.model_validate(before.model_dump() | {c.name: c.value for c in changes})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "hyperparameters"
-            raise ValueError(f"{where}: {first['msg']} (given: {first['input']!r})") from error
+    def _champion(self, model: str) -> tuple[StudentHparams, str | None]:
+        """The champion's recipe and the version it was trained on; the defaults and None for one never trained."""
+        if not model.startswith(f"{FAMILY}-"):
+            return StudentHparams(), None
+        made = trained_model(self._workspace, model)
+        return StudentHparams.model_validate(made.hparams), made.dataset_version
 
-    def _estimate(self) -> float:
-        past = [job.seconds for job in self._jobs.list() if job.kind == "train" and job.seconds is not None]
-        return round(statistics.median(past), 1) if past else GUESS_S
-
-    def _found(self, cycle: str) -> RetrainPlan | None:
-        path = self._workspace.cycle_dir(cycle) / PLAN_FILE
-        return RetrainPlan.model_validate(read_json(path)) if path.exists() else None
+    def _estimate(self, card: Card) -> float:
+        """Seconds, from how long the past trainings on this dataset took a row."""
+        past = [made.seconds / made.train_rows for made in trained_models(self._workspace, card.name)]
+        return round(START_S + (statistics.median(past) if past else ROW_S) * card.rows.train, 1)
 
     def _by_id(self, plan_id: str) -> RetrainPlan:
-        for path in (self._workspace.root / "loop").glob(f"*/{PLAN_FILE}"):
-            plan = RetrainPlan.model_validate(read_json(path))
-            if plan.plan_id == plan_id:
-                return plan
-        raise ValueError(f"no training plan {plan_id!r}; call plan_retrain first")
+        files = sorted((self._workspace.root / "loop").glob(f"*/{PLAN_FILE}"))
+        plans = {plan.plan_id: plan for plan in (RetrainPlan.model_validate(read_json(file)) for file in files)}
+        if plan_id not in plans:
+            raise ValueError(f"no training plan {plan_id!r}; known: {', '.join(plans) or 'none'}; call plan_retrain")
+        return plans[plan_id]
+
+
+def _changed(before: StudentHparams, changes: Sequence[HparamChange]) -> StudentHparams:
+    """The recipe after the changes."""
+    if len(changes) > MAX_CHANGES:
+        raise ValueError(f"{len(changes)} changes at once; make at most {MAX_CHANGES}, so that an effect has a cause")
+    if len({change.name for change in changes}) != len(changes):
+        raise ValueError("a hyperparameter is changed twice; give each once")
+    for change in changes:
+        if change.name not in StudentHparams.model_fields:
+            raise ValueError(f"no hyperparameter {change.name!r}; known: {_ranges()}")
+        if not change.reason.strip():
+            raise ValueError(f"the change of {change.name!r} has no reason; say what it is for")
+        if getattr(before, change.name) == change.value:
+            raise ValueError(f"{change.name!r} is {change.value:g} already; leave it out, or change it: {_ranges()}")
+    try:
+        return StudentHparams.model_validate(before.model_dump() | {c.name: c.value for c in changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{name}: " for name in first["loc"])
+        raise ValueError(f"{where}{first['msg'].removeprefix('Value error, ')}; known: {_ranges()}") from error
+
+
+def _patch(before: StudentHparams, after: StudentHparams) -> HparamPatch:
+    old, new = before.model_dump(), after.model_dump()
+    changed = [name for name in new if new[name] != old[name]]
+    # By alias: `from` is no name in Python.
+    return HparamPatch.model_validate({"from": {n: old[n] for n in changed}, "to": {n: new[n] for n in changed}})
+
+
+def _ranges() -> str:
+    """Every hyperparameter with the values it takes."""
+    limits = StudentHparams.model_json_schema()["properties"]
+    return ", ".join(f"{name} {one['minimum']:g} to {one['maximum']:g}" for name, one in limits.items())

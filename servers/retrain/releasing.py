@@ -1,14 +1,15 @@
 """Put a model into service, and take it out: what must be true before the registry changes."""
 
+from collections.abc import Iterator
+
 from servers.core.arms import load_arm
-from servers.core.cycle_files import Opening, document, needs_open
+from servers.core.cycle_files import Opening, document, needs_open, opening
 from servers.core.dataset import DatasetStore
-from servers.core.registry import Move, Registry
+from servers.core.registry import CONSTANT, Line, Move, Registry
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 
 MIN_REMEDIES = 3  # trace-linked failures with what was changed for each; the first project's rule
-CONSTANT = "constant"
 
 
 class Releasing:
@@ -23,62 +24,78 @@ class Releasing:
 
         Raises:
             ValueError: there is no verdict for exactly this candidate and the champion of now, it does not say promote,
-                or remedies are missing.
+                remedies are missing, or the candidate's files are not those that were trained. Nothing changes then.
         """
-        opened = needs_open(self._workspace, cycle)
+        opened = opening(self._workspace, cycle)
         gate = document(self._workspace, cycle, "gate.json", "gate_candidate")
-        if made := self._made(opened, candidate, gate["verdict_id"]):
-            return made
-        current = self._registry.champion(opened.dataset)
-        if (current or CONSTANT) != gate["champion"]:
+        history = self._registry.history(opened.dataset)
+        if history and (history[-1].cycle, history[-1].model) == (cycle, candidate):
+            return history[-1]  # this very request was made before
+        needs_open(self._workspace, cycle)
+        champion = self._registry.champion(opened.dataset)
+        if (champion or CONSTANT) != gate["champion"]:
             raise ValueError(
-                f"the verdict compares with {gate['champion']!r}, but the champion is {current!r} now; "
+                f"the verdict compares with {gate['champion']!r}, but the champion is {champion!r} now; "
                 f"close {cycle} with write_report and open the next cycle"
             )
         if candidate == CONSTANT:
-            self._refuse_constant(opened, gate["outcome"])
+            self._refuse_constant(opened, gate["candidate"], gate["outcome"])
         else:
             self._refuse_unproven(opened, candidate, gate["candidate"], gate["outcome"])
         return self._registry.put_in_service(
             opened.dataset,
             candidate,
             self._digest(opened.dataset, candidate),
-            action="begin" if opened.kind == "begin" else "promote",
+            action="begin" if champion is None else "promote",
             cycle=cycle,
             verdict_id=gate["verdict_id"],
             reason=gate["reason"],
+            replaces=champion,
         )
 
     def roll_back(self, dataset: str, reason: str) -> Move:
-        """Put the champion before this one back.
+        """Put back the champion before this one, or the one before that where its files are not what they were.
+
+        Before the first model the constant served, and it needs no files.
 
         Raises:
-            ValueError: there is no earlier one, or its files are gone or changed.
+            ValueError: there is no earlier one, or no reason.
         """
-        move = self._registry.earlier(dataset)
-        if move.model != CONSTANT and self._digest(dataset, move.model) != move.digest:
-            raise ValueError(f"the files of {move.model!r} are not those that were in service; restore them first")
-        return self._registry.roll_back(dataset, reason)
+        if not reason.strip():
+            raise ValueError("a rollback needs a reason; say what went wrong")
+        self._datasets.head(dataset)
+        line = self._registry.line(dataset)
+        if line is None:
+            raise ValueError(f"{dataset!r} has no champion yet, so there is none to go back to; call open_cycle")
+        for model, digest in self._usable(dataset, line):
+            return self._registry.roll_back(dataset, model, digest, replaces=line.champion, reason=reason)
+        raise ValueError(f"{dataset!r} is served by the constant and has no earlier champion to go back to")
 
-    def _made(self, opened: Opening, candidate: str, verdict_id: str) -> Move | None:
-        """The move that this very request made before, if it did."""
-        history = self._registry.history(opened.dataset)
-        same = [move for move in history if (move.model, move.verdict_id) == (candidate, verdict_id)]
-        return same[-1] if same and history[-1] == same[-1] else None
+    def _usable(self, dataset: str, line: Line) -> Iterator[tuple[str, str]]:
+        """Model id and digest of the earlier champions whose files are as they were, the newest first."""
+        for move in reversed(line.standing[:-1]):
+            try:
+                if self._digest(dataset, move.model) == move.digest:
+                    yield move.model, move.digest
+            except ValueError:
+                continue  # its files are gone, so it cannot serve
+        if line.champion != CONSTANT:
+            yield CONSTANT, self._digest(dataset, CONSTANT)
 
-    def _refuse_constant(self, opened: Opening, outcome: str) -> None:
+    def _refuse_constant(self, opened: Opening, judged: str, outcome: str) -> None:
         if opened.kind != "begin":
             raise ValueError("the constant comes into service only at a beginning; rollback_model goes back")
         if outcome == "promote":
-            raise ValueError("the candidate passed the gate; promote it instead of the constant")
+            raise ValueError(f"{judged!r} passed the gate; call promote_model with it instead of the constant")
 
     def _refuse_unproven(self, opened: Opening, candidate: str, judged: str, outcome: str) -> None:
         if candidate != judged:
             raise ValueError(
-                f"the verdict of {opened.cycle} is about {judged!r}, not about {candidate!r}; gate it first"
+                f"the verdict of {opened.cycle} is about {judged!r}, not {candidate!r}; call gate_candidate with it"
             )
         if outcome != "promote":
-            raise ValueError(f"the gate says {outcome} for {candidate!r}, so it stays out of service")
+            way_on = "write_report" if opened.kind == "cycle" else "promote_model with 'constant'"
+            raise ValueError(f"the gate says {outcome} for {candidate!r}, so it stays out of service; call {way_on}")
         if opened.kind == "begin":
             return
         remedies = document(self._workspace, opened.cycle, "playbook.json", "write_playbook with remedies")["remedies"]

@@ -1,15 +1,15 @@
 """The retrain server: plans and starts training jobs, and puts models into service when the gate let them."""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 import anyio
 from pydantic import Field
 
-from servers.core.backends import tracking_coordinates
 from servers.core.dataset import DatasetStore
-from servers.core.disk import read_json
-from servers.core.jobs import JobStatus, JobStore
+from servers.core.job_files import State, TrainResult
+from servers.core.jobs import ENDED, JobStatus, JobStore
+from servers.core.models import intact_folder, trained_models
 from servers.core.registry import Move, Registry
 from servers.core.student import StudentHparams
 from servers.core.task import Task
@@ -21,7 +21,7 @@ from servers.retrain.releasing import Releasing
 from servers.retrain.tracking import log_job
 from servers.room import CycleId, DatasetName, ModelId, Room
 
-INSTRUCTIONS = "Trains candidates in jobs and puts a model into service once the gate has passed it."
+INSTRUCTIONS = "Trains candidates in jobs, and puts one into service once the gate has passed it. Begin: plan_retrain."
 POLL_S = 0.05
 
 JobId = Annotated[str, Field(description="id that start_retrain returned")]
@@ -41,11 +41,14 @@ class PlanResult(Wire):
 
 class JobResult(Wire):
     job_id: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    message: str | None
+    state: State
+    attempt: int
+    """Counts the starts."""
+    message: str
     step: int
     of: int
-    seconds: float | None
+    seconds: float
+    """From the start of this attempt to its end, or to now."""
     model: str | None
     """The candidate's model id, once the job succeeded."""
     error: str | None
@@ -54,22 +57,26 @@ class JobResult(Wire):
 
 class Jobs(Wire):
     jobs: list[JobResult]
+    """Newest first."""
     total: int
 
 
 class ModelEntry(Wire):
     model: str
     job_id: str
-    cycle: str | None
+    cycle: str
     dataset_version: str
     digest: str
     champion: bool
+    problem: str | None
+    """Why it cannot serve, if it cannot."""
 
 
 class Models(Wire):
     champion: str | None
     models: list[ModelEntry]
     history: list[Move]
+    """Oldest first."""
 
 
 class Service(Wire):
@@ -86,20 +93,20 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     room = Room("retrain", INSTRUCTIONS, workspace)
     jobs, registry, datasets = JobStore(workspace), Registry(workspace), DatasetStore(workspace)
     planning, releasing = Planning(workspace, task, jobs), Releasing(workspace, task)
-    tracker, (entity, project) = LocalTracker(workspace.tracking_file), tracking_coordinates(task.name)
+    tracker = LocalTracker(workspace.tracking_file)
 
     def seen(job: JobStatus) -> JobResult:
         """A job as the caller sees it; one that has ended is in the tracker by then."""
-        log_job(workspace, tracker, entity, project, job)
-        return _result(job)
+        log_job(workspace, tracker, job)
+        return _job_result(job)
 
     @room.writes()
     def plan_retrain(
         cycle: CycleId,
-        changes: Annotated[list[HparamChange], Field(description="hyperparameters to change, with reasons; [] = none")],
+        changes: Annotated[list[HparamChange], Field(description="hyperparameters to set anew, at most 3; [] = none")],
     ) -> PlanResult:
-        """Plan a training on the newest version of the cycle's dataset, with a quote; writes hparam_patch.json.
-        Next: start_retrain.
+        """Plan a training on the newest version of the cycle's dataset, starting from the champion's recipe, with a
+        quote; writes hparam_patch.json. Next: start_retrain.
         """
         plan = planning.plan(cycle, changes)
         return PlanResult(
@@ -116,80 +123,80 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
     @room.writes()
     def start_retrain(plan_id: Annotated[str, Field(description="id that plan_retrain returned")]) -> JobResult:
-        """Start the training job of a plan and return at once; the same plan is never trained twice. Next: get_job."""
+        """Start a plan's training job and return at once. A job that lives or succeeded is found, not started twice;
+        one that failed or was cancelled starts afresh. Next: get_job.
+        """
         return seen(planning.start(plan_id))
 
     @room.reads()
     async def get_job(
         job_id: JobId, wait_s: Annotated[float, Field(ge=0, le=20, description="wait this long for its end")] = 0
     ) -> JobResult:
-        """Say how far a job is, and which model it made. Next: evaluate_model with that model."""
+        """Say how far a job is and which model it made. Next: evaluate_model with that model."""
         deadline = time.monotonic() + wait_s
         job = await anyio.to_thread.run_sync(jobs.status, job_id)
-        while job.state in ("queued", "running") and time.monotonic() < deadline:
-            await anyio.sleep(POLL_S)
+        while job.state not in ENDED and (left := deadline - time.monotonic()) > 0:
+            await anyio.sleep(min(POLL_S, left))
             job = await anyio.to_thread.run_sync(jobs.status, job_id)
-        return seen(job)
+        return await anyio.to_thread.run_sync(seen, job)
 
     @room.reads()
     def list_jobs(limit: Annotated[int, Field(ge=1, le=100)] = 20) -> Jobs:
-        """List the newest jobs."""
+        """List the newest jobs. Next: get_job."""
         every = jobs.list()
-        return Jobs(jobs=[seen(job) for job in every[-limit:][::-1]], total=len(every))
+        return Jobs(jobs=[seen(job) for job in reversed(every[-limit:])], total=len(every))
 
     @room.destroys()
     def cancel_job(job_id: JobId) -> JobResult:
-        """End a running job; what it did so far is lost. start_retrain with its plan begins it afresh."""
+        """End a running job; what it did so far is lost. Next: start_retrain begins it afresh."""
         return seen(jobs.cancel(job_id))
 
     @room.reads()
     def list_models(dataset: DatasetName) -> Models:
-        """List the models trained on a dataset, which one serves, and how that came about."""
+        """List the models trained on a dataset, which one serves, and how that came about. Next: open_cycle."""
         datasets.head(dataset)
         champion = registry.champion(dataset)
-        entries = []
-        for job in jobs.list():
-            if job.model is None or job.kind != "train":
-                continue
-            made = read_json(workspace.job_dir(job.job_id) / "result.json")
-            if made["dataset"] == dataset:
-                entries.append(
-                    ModelEntry(
-                        model=job.model,
-                        job_id=job.job_id,
-                        cycle=job.cycle,
-                        dataset_version=made["dataset_version"],
-                        digest=made["digest"],
-                        champion=job.model == champion,
-                    )
-                )
+        entries = [
+            ModelEntry(
+                model=made.model_id,
+                job_id=made.job_id,
+                cycle=made.cycle,
+                dataset_version=made.dataset_version,
+                digest=made.digest,
+                champion=made.model_id == champion,
+                problem=_problem(workspace, made),
+            )
+            for made in trained_models(workspace, dataset)
+        ]
         return Models(champion=champion, models=entries, history=registry.history(dataset))
 
     @room.writes()
     def promote_model(cycle: CycleId, candidate: ModelId) -> Service:
-        """Put the candidate that passed this cycle's gate into service. At a beginning that did not pass, give
-        'constant'. Needs three remedied failures in the playbook. Next: write_playbook, write_report.
+        """Put the candidate that passed this cycle's gate into service; needs three remedied failures in the playbook.
+        At a beginning that did not pass, give 'constant'. Next: write_playbook, write_report.
         """
-        move = releasing.promote(cycle, candidate)
-        return _service(move, "write_playbook with lessons, then write_report")
+        return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
 
     @room.destroys()
-    def rollback_model(dataset: DatasetName, reason: Annotated[str, Field(min_length=3, max_length=500)]) -> Service:
-        """Take the champion out of service and put the one before it back."""
+    def rollback_model(
+        dataset: DatasetName, reason: Annotated[str, Field(max_length=500, description="what went wrong")]
+    ) -> Service:
+        """Take the champion out of service and put the one before it back. Next: open_cycle."""
         return _service(releasing.roll_back(dataset, reason), "open_cycle")
 
     return room
 
 
-def _result(job: JobStatus) -> JobResult:
+def _job_result(job: JobStatus) -> JobResult:
     following = {
         "succeeded": "evaluate_model with the model",
-        "failed": "read the error; plan_retrain with other changes, or start_retrain again",
+        "failed": "read the error; start_retrain again, or plan_retrain with other changes",
         "cancelled": "start_retrain again, or write_report with a stop_reason",
     }
     return JobResult(
         job_id=job.job_id,
         state=job.state,
+        attempt=job.attempt,
         message=job.message,
         step=job.step,
         of=job.of,
@@ -198,6 +205,14 @@ def _result(job: JobStatus) -> JobResult:
         error=job.error,
         next=following.get(job.state, "get_job with wait_s"),
     )
+
+
+def _problem(workspace: Workspace, made: TrainResult) -> str | None:
+    try:
+        intact_folder(workspace, made)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _service(move: Move, following: str) -> Service:

@@ -1,56 +1,77 @@
 """Leave a training job's trail in the tracker, once it has ended."""
 
-from typing import Any
+from typing import Any, Literal
 
-from servers.core.disk import now, read_json, read_jsonl
+from servers.core.backends import tracking_coordinates
+from servers.core.disk import now, read_json, read_jsonl, write_json
+from servers.core.job_files import METRICS, RESULT, TrainResult, TrainSpec, read_spec
 from servers.core.jobs import JobStatus
 from servers.core.tracking import Run, Tracker
 from servers.core.workspace import Workspace
 
-STATES = {"succeeded": "finished", "failed": "failed", "cancelled": "crashed"}
+RUN_STATES: dict[str, Literal["finished", "failed", "crashed"]] = {
+    "succeeded": "finished",
+    "failed": "failed",
+    "cancelled": "crashed",  # the tracker's word for a run that somebody ended
+}
+TRACKED = "tracked.json"
 
 
-def log_job(workspace: Workspace, tracker: Tracker, entity: str, project: str, job: JobStatus) -> None:
-    """Save the run of a training job that has ended; saying it again changes nothing.
+def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
+    """Save the run of a training job that has ended, unless this attempt's was saved before.
 
     Args:
         workspace: Where the job's folder is.
         tracker: Where the run goes.
-        entity: Whose project it is.
-        project: The project.
         job: What the job came to.
     """
     folder = workspace.job_dir(job.job_id)
-    if job.kind != "train" or job.state not in STATES:
+    ending = {"schema": 1, "attempt": job.attempt, "state": job.state}
+    if job.state not in RUN_STATES or ((folder / TRACKED).exists() and read_json(folder / TRACKED) == ending):
         return
-    spec = read_json(folder / "spec.json")
-    rows = list(read_jsonl(folder / "metrics.jsonl"))
-    tracker.save_run(
-        Run(
-            id=job.job_id,
-            name=f"train-{job.cycle}-{spec['model_id']}",
-            entity=entity,
-            project=project,
-            group=job.cycle,
-            job_type="train",
-            tags=["student", spec["dataset"]],
-            config=_config(spec),
-            summary={key: value for row in rows for key, value in row.items() if key != "_step"},
-            state=STATES[job.state],
-            created_at=job.started_at,
-            updated_at=now(),
-        )
+    spec = read_spec(folder)
+    if not isinstance(spec, TrainSpec):
+        return
+    rows = list(read_jsonl(folder / METRICS))
+    result = TrainResult.model_validate(read_json(folder / RESULT)) if job.state == "succeeded" else None
+    entity, project = tracking_coordinates(spec.task.name)
+    run = Run(
+        id=job.job_id,
+        name=f"train-{spec.cycle}-{spec.model_id}",
+        entity=entity,
+        project=project,
+        group=spec.cycle,
+        job_type="train",
+        tags=[spec.family, spec.dataset, job.state],
+        config=_config(spec),
+        summary=_summary(rows, result),
+        state=RUN_STATES[job.state],
+        created_at=job.started_at,
+        updated_at=now(),
     )
+    tracker.save_run(run)
     tracker.log_history(entity, project, job.job_id, rows)
+    # After the tracker: a process that stops in between saves the same run again, which changes nothing.
+    write_json(folder / TRACKED, ending)
 
 
-def _config(spec: dict[str, Any]) -> dict[str, Any]:
+def _config(spec: TrainSpec) -> dict[str, Any]:
     return {
-        "model": spec["model_id"],
-        "task": spec["task"]["name"],
-        "dataset": spec["dataset"],
-        "dataset/version": spec["dataset_version"],
-        "cycle": spec["cycle"],
-        "plan_id": spec["plan_id"],
-        **spec["hparams"],
+        "model": spec.model_id,
+        "family": spec.family,
+        "task": spec.task.name,
+        "dataset": spec.dataset,
+        "dataset/version": spec.dataset_version,
+        "cycle": spec.cycle,
+        "plan_id": spec.plan_id,
+        "seed": spec.seed,
+        **{f"learning/{name}": value for name, value in spec.hparams.items()},
     }
+
+
+def _summary(rows: list[dict[str, Any]], result: TrainResult | None) -> dict[str, Any]:
+    """The figures of the last step, and what the training took."""
+    last = {name: value for name, value in rows[-1].items() if name != "_step"} if rows else {}
+    if result is None:
+        return last
+    return last | {"model_digest": result.digest, "train_rows": result.train_rows, "seconds": result.seconds}

@@ -5,7 +5,7 @@ together with what is known; the official server ignores it and returns everythi
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +95,8 @@ class TraceFilters:
 
     entity: str
     project: str
-    op_names: Sequence[str]
-    """The short names of the ops that were traced in the project."""
+    op_names: Callable[[], list[str]]
+    """Gives the short names of the ops that were traced in the project; asked only where a filter is about them."""
 
     def op_uri(self, name: str) -> str:
         """Return how Weave names an op; the version is always "local"."""
@@ -158,7 +158,7 @@ class TraceFilters:
         return self._ops_where(lambda uri: uri == name)
 
     def _ops_where(self, fits: Callable[[str], bool]) -> Condition:
-        return Compare("op_name", "in", [name for name in self.op_names if fits(self.op_uri(name))])
+        return Compare("op_name", "in", [name for name in self.op_names() if fits(self.op_uri(name))])
 
     def _run(self, value: Any) -> Condition:
         """Read a run by its id or, as Weave has it, by entity/project/id."""

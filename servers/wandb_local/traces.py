@@ -46,7 +46,7 @@ class TraceRequest:
 
 def count_traces(tracker: LocalTracker, entity: str, project: str, filters: dict[str, Any]) -> dict[str, int]:
     """Return how many traces match, and how many of these are roots; ValueError for a filter that is not known."""
-    known = TraceFilters(entity, project, tracker.op_names(entity, project))
+    known = _filters(tracker, entity, project)
     counts = tracker.count_traces(entity, project, known.condition(filters))
     return {"total_count": counts.total, "root_traces_count": counts.roots}
 
@@ -59,7 +59,7 @@ def query_traces(tracker: LocalTracker, request: TraceRequest) -> dict[str, Any]
     """
     _check(request)
     place = (request.entity, request.project)
-    filters = TraceFilters(*place, tracker.op_names(*place))
+    filters = _filters(tracker, *place)
     where = filters.condition(request.filters)
     order = (trace_field(request.sort_by), request.sort_direction == "desc")
     matching = tracker.count_traces(*place, where).total
@@ -78,6 +78,10 @@ def query_traces(tracker: LocalTracker, request: TraceRequest) -> dict[str, Any]
         shaped = [cut.trace(trace) for trace in shaped]
         metadata |= cut.noted()
     return bounded(metadata, shaped)
+
+
+def _filters(tracker: LocalTracker, entity: str, project: str) -> TraceFilters:
+    return TraceFilters(entity, project, lambda: tracker.op_names(entity, project))
 
 
 def _check(request: TraceRequest) -> None:

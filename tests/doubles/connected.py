@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from mcp import Client
@@ -15,6 +16,7 @@ class InMemory:
 
     def __init__(self, client: Client) -> None:
         self.client: Client | None = client
+        self.log = Path("no log of a server in this process")
 
     def last_words(self) -> str:
         return ""

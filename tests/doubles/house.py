@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "signals": {"alpha": "learnable", "beta": "learnable", "gamma": "weak", "delta": "none"},
     "added": 60,
     "refuse": {},  # tool -> words it refuses with
+    "crash_in": None,  # tool that has a bug
     "die_in": None,  # tool that ends its server's process
     "sorts_by_error": True,  # whether the tracker can sort traces by output.mae_raw
     "busy": 0,  # how many trace counts are answered with server_busy
@@ -100,6 +101,8 @@ class World:
         if state["settings"]["die_in"] == tool:
             print(f"{tool} hit the wall", file=sys.stderr, flush=True)
             os._exit(3)
+        if state["settings"]["crash_in"] == tool:
+            raise ZeroDivisionError("a bug")
         if words := state["settings"]["refuse"].get(tool):
             raise ToolError(words)
         return state

@@ -1,0 +1,97 @@
+"""The table of all tools in `servers/README.md`, made from what the servers themselves say.
+
+    python -m servers.catalogue          # print the table
+    python -m servers.catalogue --write  # put it into servers/README.md
+
+A test holds the two together, and the size that all descriptions and schemas take in a model's prompt.
+"""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client
+from mcp.server import MCPServer
+from mcp.types import Tool
+
+from servers.augment.server import build_room as build_augment
+from servers.core.task import load_task
+from servers.core.tracking import LocalTracker
+from servers.core.workspace import Workspace
+from servers.eval.server import build_room as build_eval
+from servers.playbook.server import build_room as build_playbook
+from servers.retrain.server import build_room as build_retrain
+from servers.wandb_local.server import build_server as build_wandb
+
+README = Path(__file__).parent / "README.md"
+BEGIN, END = "<!-- tools: made by python -m servers.catalogue --write -->", "<!-- end of tools -->"
+
+
+def all_servers(folder: Path) -> dict[str, MCPServer[Any]]:
+    """Every server by name, over an artifacts folder."""
+    workspace, task = Workspace(folder), load_task("kotone")
+    builders = {"eval": build_eval, "augment": build_augment, "retrain": build_retrain, "playbook": build_playbook}
+    servers: dict[str, MCPServer[Any]] = {name: build(workspace, task).server for name, build in builders.items()}
+    return {**servers, "wandb": build_wandb(LocalTracker(workspace.tracking_file))}
+
+
+async def all_tools() -> dict[str, list[Tool]]:
+    """What each server answers to `tools/list`."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = {}
+        for name, server in all_servers(Path(folder)).items():
+            async with Client(server) as client:
+                found[name] = (await client.list_tools()).tools
+        return found
+
+
+def table(tools: Mapping[str, list[Tool]]) -> str:
+    """The Markdown table: server, tool, what it may change, its first sentence, what comes next."""
+    lines = ["| server | tool | changes | what it does |", "|---|---|---|---|"]
+    for server, listed in tools.items():
+        lines += [f"| {server} | `{tool.name}` | {changes(tool)} | {_words(tool)} |" for tool in listed]
+    return "\n".join(lines)
+
+
+def changes(tool: Tool) -> str:
+    """What a tool's hints say about it, in a word or two."""
+    hints = tool.annotations
+    if hints is None:
+        return "unknown"
+    if hints.read_only_hint:
+        return "nothing"
+    kind = "takes away" if hints.destructive_hint else "writes"
+    return kind if hints.idempotent_hint else f"{kind}, each time"
+
+
+def with_table(readme: str, new: str) -> str:
+    """The README with its table replaced.
+
+    Raises:
+        ValueError: the README does not hold the two marks.
+    """
+    before, mark, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise ValueError(f"no {BEGIN} … {END} in the README")
+    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+
+
+def _words(tool: Tool) -> str:
+    return " ".join((tool.description or "").split()).replace("|", "\\|")
+
+
+def main() -> int:
+    new = table(anyio.run(all_tools))
+    if sys.argv[1:] == ["--write"]:
+        README.write_text(with_table(README.read_text(encoding="utf-8"), new), encoding="utf-8")
+    else:
+        print(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""What lies in a job's folder, and the lock that shows whether its process lives.
+
+`spec.json` goes in; `status.json`, `metrics.jsonl`, `predictions.jsonl`, `model/` and `log.txt` come out, and last
+`result.json`, which alone means success. Paths in a specification are relative to the job's folder: an
+artifacts folder can be moved. Both sides use this module: the servers that start jobs and the jobs themselves.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from servers.core.disk import read_json, write_json
+from servers.core.task import Task
+from servers.core.wire import Wire
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
+METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model", "log.txt"
+LOCK = "job.lock"
+
+
+class TrainSpec(Wire):
+    """Train a model on one dataset version."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    kind: Literal["train"] = "train"
+    job_id: str
+    model_id: str
+    """What the model will be called."""
+    family: str
+    hparams: dict[str, Any]
+    """The whole recipe, as the family reads it."""
+    seed: int
+    """Draws the order in which rows come into the learning curve; the model itself is not random."""
+    task: Task
+    dataset: str
+    dataset_version: str
+    cycle: str
+    plan_id: str
+    train_file: str
+    """Examples to learn from."""
+    texts_file: str
+    """Examples to follow the training on, never learned from."""
+
+
+class SampleSpec(Wire):
+    """Let a model answer texts."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    kind: Literal["sample"] = "sample"
+    job_id: str
+    model_id: str
+    task: Task
+    cycle: str | None = None
+    plan_id: str | None = None
+    model_dir: str
+    texts_file: str
+    """Rows with `id` and `text`; anything else in them is not looked at."""
+    single: bool = False
+    """Whether each text is a request of its own and is timed."""
+
+
+JobSpec = TrainSpec | SampleSpec
+_JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(Annotated[JobSpec, Field(discriminator="kind")])
+
+
+class Progress(Wire):
+    """`status.json`: written by whoever starts the job, then by the job, then by whoever finds that it ended."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    state: State
+    attempt: int
+    """Counts the starts; a job that failed or was cancelled may be started again."""
+    pid: int | None
+    asked_at: str
+    """When the job was first asked for."""
+    started_at: str
+    """When this attempt began."""
+    updated_at: str
+    step: int
+    of: int
+    """How many steps there are; 0 until the job has said so."""
+    message: str
+    error: str | None = None
+    """Why it failed."""
+
+
+class TrainResult(Wire):
+    """`result.json` of a training."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    job_id: str
+    model_id: str
+    digest: str
+    """Of the files in `model/`."""
+    family: str
+    hparams: dict[str, Any]
+    dataset: str
+    dataset_version: str
+    cycle: str
+    train_rows: int
+    seconds: float
+    versions: dict[str, str]
+    """Of Python and the libraries."""
+
+
+class SampleResult(Wire):
+    """`result.json` of a sampling."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    job_id: str
+    model_id: str
+    digest: str
+    rows: int
+    seconds: float
+    versions: dict[str, str]
+
+
+def read_spec(folder: Path) -> JobSpec:
+    """What a job is to do.
+
+    Raises:
+        ValueError: the file is missing or is no specification; the message names it.
+    """
+    path = folder / SPEC
+    if not path.exists():
+        raise ValueError(f"{path} is missing; jobs are started by start_retrain")
+    try:
+        return _JOB_SPEC.validate_python(read_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a job specification: {_first(error)}") from error
+
+
+def read_progress(folder: Path) -> Progress:
+    """How far a job is, in its own words or those of whoever started it.
+
+    Raises:
+        ValueError: the file is missing or damaged; the message names it.
+    """
+    path = folder / STATUS
+    try:
+        return Progress.model_validate(read_json(path))
+    except (FileNotFoundError, ValidationError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({_first(error)})"
+        raise ValueError(f"{path} is {reason}; delete {folder} and start the job again") from error
+
+
+def write_wire(path: Path, value: Wire) -> None:
+    """Write a document of this module."""
+    write_json(path, value.model_dump(mode="json", by_alias=True))
+
+
+def try_lock(folder: Path) -> int | None:
+    """Take the lock that stands for the job's process; the open handle, or None where a process holds it.
+
+    Whoever inherits the handle keeps the lock, and the kernel lets go of it when the last of them has ended.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process holds the job's lock."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def write_pid(handle: int, pid: int | None) -> None:
+    """Note in the lock which process it stands for; None while there is none yet."""
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, b"" if pid is None else str(pid).encode(), 0)
+
+
+def locked_pid(folder: Path) -> int | None:
+    """The process that the lock stands for; meaningless unless `is_alive`."""
+    words = (folder / LOCK).read_text(encoding="ascii", errors="replace")
+    return int(words) if words.isdecimal() else None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

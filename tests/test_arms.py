@@ -1,0 +1,129 @@
+"""The arms that answer at once: what they say, in which words, and what they say served it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from servers.core.answers import parse_answer
+from servers.core.arms import StudentArm, load_arm
+from servers.core.dataset import Example
+from servers.core.job_files import TrainResult, write_wire
+from servers.core.student import Student, model_digest
+from servers.core.task import Task, load_task
+from servers.core.workspace import Workspace
+
+MODEL = "student-0123456789ab"
+
+
+def rows(task: Task, n: int = 20) -> list[Example]:
+    """Rows whose first dimension follows a word."""
+    return [
+        Example(
+            id=f"r{number}",
+            text=f"a {'calm' if number % 2 else 'fast'} piece {number}",
+            target=dict.fromkeys(task.names, 50.0) | {task.names[0]: 20.0 if number % 2 else 80.0},
+            source="import",
+        )
+        for number in range(n)
+    ]
+
+
+def trained(workspace: Workspace, task: Task, train: list[Example]) -> TrainResult:
+    """A student as a training job leaves it."""
+    folder = workspace.job_dir("train-0123456789ab")
+    targets = np.array([[row.target[name] for name in task.names] for row in train])
+    student = Student.fit([row.text for row in train], targets, task.names, task.scale.low, task.scale.high)
+    student.save(folder / "model")
+    result = TrainResult(
+        job_id="train-0123456789ab",
+        model_id=MODEL,
+        digest=model_digest(folder / "model"),
+        family="student",
+        hparams=student.description.hparams.model_dump(),
+        dataset="small",
+        dataset_version="0123456789abcdef",
+        cycle="begin_small",
+        train_rows=len(train),
+        seconds=1.0,
+        versions={},
+    )
+    write_wire(folder / "result.json", result)
+    return result
+
+
+def test_the_constant_answers_the_weighted_median_of_the_training_rows(tmp_path: Path):
+    """Ours: the baseline minimises the error that is reported, and replayed rows count double."""
+    task = load_task("kotone")
+    train = [
+        Example(id=str(n), text="t", target=dict.fromkeys(task.names, value), source="import", weight=weight)
+        for n, (value, weight) in enumerate([(10.0, 1.0), (20.0, 1.0), (90.0, 3.0)])
+    ]
+
+    arm = load_arm("constant", Workspace(tmp_path), task, train)
+
+    assert arm.answer(["one", "two"]) == [json.dumps(dict.fromkeys(task.names, 90.0))] * 2
+    assert arm.served_by.backend == arm.served_by.model_id == "constant"
+    assert len(arm.served_by.digest) == 64
+
+
+def test_the_rules_move_from_the_middle_and_stay_inside_the_scale(tmp_path: Path):
+    """Ours: a rule meets beginnings of words, once each, whatever the case."""
+    task = load_task("kotone")
+    text = "CALM, calming; sleepy and warm: a gloomy night. Not unwarm."
+
+    vector = parse_answer(load_arm("rule", Workspace(tmp_path), task, []).answer([text])[0], task)
+
+    assert vector == dict.fromkeys(task.names, 50.0) | {"energy": 30.0, "warmth": 70.0, "brightness": 30.0}
+
+
+def test_a_student_answers_in_strict_json_and_says_which_weights_served(tmp_path: Path):
+    """Ours: every row records what served it."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    result = trained(workspace, task, rows(task))
+
+    arm = load_arm(MODEL, workspace, task, [])
+    vectors = [parse_answer(words, task) for words in arm.answer(["a calm piece", "a fast piece", "", "\ud800"])]
+
+    assert (arm.served_by.model_id, arm.served_by.digest) == (MODEL, result.digest)
+    assert vectors[0]["energy"] < 35 < 65 < vectors[1]["energy"]
+    assert {vector["warmth"] for vector in vectors} == {50.0}
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path):
+    """Ours: a refusal says what there is; an id is never a path."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+
+    for model in ("student-000000000000", "teacher", "../../etc/passwd", "", "student-0123456789AB"):
+        with pytest.raises(ValueError, match=f"no model .* known: constant, rule, {MODEL}; list_models shows all"):
+            load_arm(model, workspace, task, [])
+
+
+def test_files_that_are_not_those_that_were_trained_are_not_served(tmp_path: Path):
+    """Ours: a row answered by anything but the model under test invalidates an evaluation."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+    model = workspace.job_dir("train-0123456789ab") / "model"
+
+    description = model / "student.json"
+    description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
+    with pytest.raises(ValueError, match="not those that were trained; restore them, or call rollback_model"):
+        load_arm(MODEL, workspace, task, [])
+
+    for file in model.iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match=r"gone from .*; restore them, or call rollback_model"):
+        load_arm(MODEL, workspace, task, [])
+
+
+def test_a_student_of_another_task_is_refused():
+    """Ours: the same number of dimensions does not make it the same task."""
+    task = load_task("kotone")
+    train = rows(task)
+    targets = np.array([[row.target[name] for name in task.names] for row in train])
+    backwards = Student.fit([row.text for row in train], targets, task.names[::-1], 0, 100)
+
+    with pytest.raises(ValueError, match="was trained for nostalgia, complexity"):
+        StudentArm(task, MODEL, backwards, "0" * 64)

@@ -1,0 +1,131 @@
+"""A whole cycle without the agent: a person with any MCP client, doing what get_cycle says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_following_the_next_steps_alone_improves_the_model(tmp_path: Path):
+    """Ours: the tools lead a person through, with the same effect and the same state as the agent's run."""
+    async with Workshop(tmp_path) as shop:
+        await shop.call("prepare_dataset", dataset="demo")
+        begin = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        await shop.follow(begin)
+        opened = await shop.call("open_cycle", dataset="demo")
+        called = await shop.follow(opened["cycle"])
+        models = await shop.call("list_models", dataset="demo")
+
+    assert opened["cycle"] == "cycle_1" and opened["champion"].startswith("student-")
+    summary = json.loads((tmp_path / "loop" / "cycle_1" / "summary.json").read_text())
+    assert summary["verdict"] == "promote" and models["champion"] != opened["champion"]
+    assert {"record_context", "augment_dataset", "gate_candidate", "promote_model", "write_report"} <= set(called)
+
+
+async def test_each_tool_refuses_what_is_out_of_order_with_the_step_that_is_missing(tmp_path: Path):
+    """Ours: a refusal names the next valid step."""
+    async with Workshop(tmp_path) as shop:
+        no_data = await shop.refusal("open_cycle", dataset="demo")
+        await shop.call("prepare_dataset", dataset="demo")
+        no_cycle = await shop.refusal("evaluate_model", cycle="cycle_1", model="constant")
+        begin = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        beginning = await shop.refusal("plan_augmentation", cycle=begin, focus_dimensions=[])
+        unjudged = await shop.refusal("promote_model", cycle=begin, candidate="constant")
+        untrained = await shop.refusal("gate_candidate", cycle=begin, candidate="rule")
+        await shop.follow(begin, until="gate_candidate")
+        candidate = (await shop.call("list_models", dataset="demo"))["models"][0]["model"]
+        await shop.call("gate_candidate", cycle=begin, candidate=candidate)
+        constant = await shop.refusal("promote_model", cycle=begin, candidate="constant")
+        await shop.follow(begin)
+        closed = await shop.refusal("evaluate_model", cycle=begin, model="constant")
+        cycle = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        no_context = await shop.refusal("plan_augmentation", cycle=cycle, focus_dimensions=["nostalgia"])
+
+    assert "prepare_dataset" in no_data and "open_cycle" in no_cycle and "plan_retrain" in beginning
+    assert "gate_candidate" in unjudged and "evaluate_model" in untrained
+    assert "promote it" in constant and "closed" in closed and "record_context" in no_context
+
+
+async def test_without_three_remedied_failures_nothing_is_promoted(tmp_path: Path):
+    """Ours: the retrain server asks for them, whoever calls and whatever the gate said."""
+    async with Workshop(tmp_path) as shop:
+        await shop.call("prepare_dataset", dataset="demo")
+        await shop.follow((await shop.call("open_cycle", dataset="demo"))["cycle"])
+        cycle = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        await shop.follow(cycle, until="write_playbook")
+        plan = await shop.call("plan_retrain", cycle=cycle, changes=[])
+        job = await shop.call("start_retrain", plan_id=plan["plan_id"])
+        again = await shop.call("start_retrain", plan_id=plan["plan_id"])
+        while job["state"] in ("queued", "running"):
+            job = await shop.call("get_job", job_id=job["job_id"], wait_s=20)
+        await shop.call("evaluate_model", cycle=cycle, model=job["model"])
+        verdict = await shop.call("gate_candidate", cycle=cycle, candidate=job["model"])
+        free = await shop.call("gate_candidate", cycle=cycle, candidate=job["model"])
+        refused = await shop.refusal("promote_model", cycle=cycle, candidate=job["model"])
+
+    assert again["job_id"] == job["job_id"]
+    assert verdict["outcome"] == "promote" and free == verdict
+    assert verdict["focus_dimensions"] == ["nostalgia", "acousticness"]
+    assert "write_playbook" in refused
+
+
+async def test_new_rows_are_filtered_counted_and_only_for_train(tmp_path: Path):
+    """Ours: careless rows are found by a second reading; what judges the model does not change."""
+    async with Workshop(tmp_path) as shop:
+        before = await shop.call("prepare_dataset", dataset="demo")
+        await shop.follow((await shop.call("open_cycle", dataset="demo"))["cycle"])
+        cycle = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        await shop.follow(cycle, until="plan_augmentation")
+        unknown = await shop.refusal("plan_augmentation", cycle=cycle, focus_dimensions=["loudness"])
+        plan = await shop.call("plan_augmentation", cycle=cycle, focus_dimensions=["nostalgia"], new_rows=60)
+        made = await shop.call("augment_dataset", plan_id=plan["plan_id"])
+        again = await shop.call("augment_dataset", plan_id=plan["plan_id"])
+        other = await shop.refusal("plan_augmentation", cycle=cycle, focus_dimensions=["warmth"])
+        published = await shop.call("publish_dataset", dataset="demo", dataset_version=made["dataset_version"])
+
+    assert "this task has energy" in unknown and "carried out" in other
+    assert made == again and made["parent"] == before["dataset_version"]
+    assert made["added"] + sum(made["dropped"].values()) == 60 and made["dropped"]["two readings disagree"] >= 3
+    assert made["rows"] == {"train": 280 + made["added"], "diagnose": 120, "gate": 600}
+    folder = tmp_path / published["path"]
+    assert published["files"] == ["README.md", "diagnose.jsonl", "train.jsonl"]
+    assert "Synthetic" in (folder / "README.md").read_text()
+    assert len((folder / "train.jsonl").read_text().splitlines()) == made["rows"]["train"]
+
+
+async def test_failures_come_worst_first_and_in_pages(tmp_path: Path):
+    """Ours: small answers, with a cursor for more."""
+    async with Workshop(tmp_path) as shop:
+        await shop.call("prepare_dataset", dataset="demo")
+        begin = (await shop.call("open_cycle", dataset="demo"))["cycle"]
+        rule = await shop.call("evaluate_model", cycle=begin, model="rule")
+        constant = await shop.call("evaluate_model", cycle=begin, model="constant")
+        again = await shop.call("evaluate_model", cycle=begin, model="rule")
+        first = await shop.call("list_failures", evaluation_id=rule["evaluation_id"], dimension="warmth", limit=50)
+        last = await shop.call("list_failures", evaluation_id=rule["evaluation_id"], offset=100, limit=50)
+        compared = await shop.call(
+            "compare_models",
+            candidate_evaluation=rule["evaluation_id"],
+            champion_evaluation=constant["evaluation_id"],
+        )
+        wrong = await shop.refusal("list_failures", evaluation_id="eval-0", dimension="warmth")
+
+    errors = [failure["abs_error_by_dim"]["warmth"] for failure in first["failures"]]
+    assert again == rule
+    assert errors == sorted(errors, reverse=True) and first["next_offset"] == 50
+    assert len(last["failures"]) == 20 and last["next_offset"] is None and last["total"] == 120
+    difference = rule["metrics"]["vector_mae"] - constant["metrics"]["vector_mae"]
+    assert compared["overall"]["difference"] == pytest.approx(difference)
+    assert "evaluate_model" in wrong
+
+
+async def test_an_unknown_argument_is_refused_instead_of_dropped(tmp_path: Path):
+    """MCP: the SDK would keep the default of a misspelt optional argument without a word."""
+    async with Workshop(tmp_path) as shop:
+        said = await shop.refusal("list_failures", evaluation_id="eval-0", dimenson="warmth")
+
+    assert said == "list_failures takes no argument 'dimenson'; it takes dimension, evaluation_id, limit, offset"

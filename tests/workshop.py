@@ -1,0 +1,77 @@
+"""All five real servers in memory over one artifacts folder, for tests that work by hand."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mcp import Client
+
+from servers.catalogue import all_servers
+
+
+class Workshop:
+    """Clients of every server; `async with` connects and lets go of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls: list[dict[str, Any]] = []
+        """Every W&B call with its reply, as record_context takes them."""
+
+    async def __aenter__(self) -> Self:
+        self._stack = await AsyncExitStack().__aenter__()
+        self._owner: dict[str, Client] = {}
+        for server in all_servers(self.folder).values():
+            client = await self._stack.enter_async_context(Client(server))
+            for tool in (await client.list_tools()).tools:
+                self._owner[tool.name] = client
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """A tool's typed result; AssertionError with its words where it refused."""
+        result = await self._owner[tool].call_tool(tool, arguments)
+        text = str(getattr(result.content[0], "text", ""))
+        assert not result.is_error, f"{tool}: {text}"
+        if tool.endswith("_tool"):
+            self.calls.append({"tool": tool, "arguments": arguments, "text": text, "is_error": False})
+        content: dict[str, Any] = result.structured_content or {}
+        return content
+
+    async def refusal(self, tool: str, **arguments: Any) -> str:
+        """The words with which a tool refuses."""
+        result = await self._owner[tool].call_tool(tool, arguments)
+        assert result.is_error, f"{tool} did not refuse: {result.structured_content}"
+        return str(getattr(result.content[0], "text", ""))
+
+    async def follow(self, cycle: str, until: str | None = None, limit: int = 60) -> list[str]:
+        """Do what get_cycle says comes next, the first of its steps each time, until a tool is due or the cycle closes.
+
+        Returns:
+            The tools that were called, in order.
+        """
+        done: list[str] = []
+        for _ in range(limit):
+            state = await self.call("get_cycle", cycle=cycle)
+            if state["closed"] or state["next_steps"][0]["tool"] == until:
+                return done
+            for step in _together(state["next_steps"]):
+                arguments = dict(step["arguments"])
+                if step["tool"] == "record_context":
+                    server = {"name": "etude-wandb-local", "version": "0.1.0"}
+                    arguments |= {"server": server, "calls": self.calls}
+                await self.call(step["tool"], **arguments)
+                done.append(step["tool"])
+                if step["tool"] == "record_context":
+                    self.calls.clear()
+        raise AssertionError(f"{cycle} is not closed after {limit} steps: {done}")
+
+
+def _together(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first step; the W&B reads go together with the call that hands their replies over."""
+    reading = [step for step in steps if step["tool"].endswith("_tool") or step["tool"] == "record_context"]
+    return reading if steps[0] in reading else steps[:1]

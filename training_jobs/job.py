@@ -1,0 +1,133 @@
+"""A job as its own process sees it: what it was told, where it says how far it is, and how it ends."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import scipy
+
+from servers.core.disk import append_jsonl, now
+from servers.core.job_files import (
+    METRICS,
+    RESULT,
+    STATUS,
+    JobSpec,
+    Progress,
+    SampleResult,
+    SampleSpec,
+    TrainResult,
+    TrainSpec,
+    read_progress,
+    read_spec,
+    try_lock,
+    write_pid,
+    write_wire,
+)
+from servers.core.jobs import LOCK_HANDLE
+
+Spec = TypeVar("Spec", TrainSpec, SampleSpec)
+
+VERSIONS = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
+
+
+class Job(Generic[Spec]):
+    """A running job; while its process lives, the job counts as alive.
+
+    Args:
+        folder: Where the specification lies and everything else goes.
+        spec: What to do.
+    """
+
+    def __init__(self, folder: Path, spec: Spec) -> None:
+        self.folder = folder
+        self.spec: Spec = spec
+        self._started = time.perf_counter()
+        self._step = 0
+
+    def file(self, path: str) -> Path:
+        """A path of the specification, which is relative to the job's folder."""
+        return self.folder / path
+
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return round(time.perf_counter() - self._started, 3)
+
+    def say(self, message: str, of: int) -> None:
+        """Note that the next of so many steps begins."""
+        self._step += 1
+        print(f"{self._step}/{of} {message}", flush=True)
+        update = {"step": self._step, "of": of, "message": message, "updated_at": now()}
+        write_wire(self.folder / STATUS, read_progress(self.folder).model_copy(update=update))
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Add one row to `metrics.jsonl`."""
+        append_jsonl(self.folder / METRICS, {"_step": step, **metrics})
+
+    def finish(self, result: TrainResult | SampleResult) -> None:
+        """Write `result.json`, which makes the job a success; nothing is written after it."""
+        write_wire(self.folder / RESULT, result)
+
+
+def run(kind: type[Spec], work: Callable[[Job[Spec]], None]) -> int:
+    """Do the work of the job folder on the command line, under its lock; the exit code.
+
+    Raises:
+        Exception: whatever `work` raises that is no ValueError; the traceback goes to the log.
+    """
+    if len(sys.argv) != 2:
+        print(f"usage: python -m training_jobs.{_word(kind)} JOB_DIR", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1]).resolve()
+    try:
+        spec: JobSpec = read_spec(folder)
+        if not isinstance(spec, kind):
+            raise ValueError(f"{folder} holds a {spec.kind} job; run python -m training_jobs.{spec.kind}")
+        lock = _inherited_lock() or try_lock(folder)
+        if lock is None:
+            raise ValueError(f"another process works in {folder}; wait for it or cancel it")
+        if (folder / RESULT).exists():
+            raise ValueError(f"{folder} has a result already")
+        write_pid(lock, os.getpid())
+        _begin(folder)
+        work(Job(folder, spec))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _inherited_lock() -> int | None:
+    """The handle of the lock that whoever started the job took for it."""
+    handle = os.environ.pop(LOCK_HANDLE, None)
+    if handle is None:
+        return None
+    os.set_inheritable(int(handle), False)
+    return int(handle)
+
+
+def _begin(folder: Path) -> None:
+    """Say that the job runs. Run by hand, it has nobody who noted when it was asked for."""
+    moment = now()
+    asked = read_progress(folder) if (folder / STATUS).exists() else None
+    progress = Progress(
+        state="running",
+        attempt=1 if asked is None else asked.attempt,
+        pid=os.getpid(),
+        asked_at=moment if asked is None else asked.asked_at,
+        started_at=moment if asked is None else asked.started_at,
+        updated_at=moment,
+        step=0,
+        of=0,
+        message="reading its files",
+    )
+    write_wire(folder / STATUS, progress)
+
+
+def _word(kind: type[Any]) -> str:
+    return str(kind.model_fields["kind"].default)
