@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from servers.core.answers import Answer, parse_answer
+from servers.core.dataset import Example
 from servers.core.disk import read_json, read_jsonl, write_jsonl
 from servers.core.job_files import SampleSpec, TrainResult, TrainSpec, locked_pid
 from servers.core.jobs import ENDED, JobStatus, JobStore
-from servers.core.student import model_digest
+from servers.core.student import Student, StudentHparams, model_digest
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
 
@@ -47,6 +49,7 @@ def rows(n: int) -> list[dict[str, object]]:
             "text": f"a {words[number % 5]} and {words[number % 4]} piece, number {number}",
             "target": {name: float(number % 5 * 20 + place) for place, name in enumerate(TASK.names)},
             "source": "import",
+            "weight": 2.0 if number < 5 else 1.0,
         }
         for number in range(n)
     ]
@@ -83,6 +86,17 @@ def waiting_training(folder: Path) -> tuple[Workspace, TrainSpec, Path]:
     return workspace, spec, pipe
 
 
+def fitted_here(folder: Path) -> Path:
+    """The folder of the student that `training` asks for, made in this process."""
+    examples = [Example.model_validate(row) for row in rows(30)]
+    targets = np.array([[row.target[name] for name in TASK.names] for row in examples])
+    weights = np.array([row.weight for row in examples])
+    hparams = StudentHparams(min_texts=2)
+    student = Student.fit([row.text for row in examples], targets, TASK.names, 0, 100, weights, hparams)
+    student.save(folder / "here")
+    return folder / "here"
+
+
 def test_a_training_leaves_a_model_its_answers_and_how_it_came_about(tmp_path: Path):
     """Ours: a job's folder is all there is to it, and repeating the start finds it."""
     workspace, spec = training(tmp_path)
@@ -96,6 +110,7 @@ def test_a_training_leaves_a_model_its_answers_and_how_it_came_about(tmp_path: P
     assert (job.state, job.model, job.attempt, job.error) == ("succeeded", spec.model_id, 1, None)
     result = TrainResult.model_validate(read_json(folder / "result.json"))
     assert result.digest == model_digest(folder / "model")
+    assert result.digest == model_digest(fitted_here(tmp_path))
     assert result.hparams["min_texts"] == 2 and result.hparams["word_ngrams"] == 2
     assert (result.train_rows, result.dataset_version) == (30, spec.dataset_version)
     answers = [Answer.model_validate(row) for row in read_jsonl(folder / "predictions.jsonl")]

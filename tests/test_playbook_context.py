@@ -180,7 +180,7 @@ async def test_the_structured_form_and_wrapped_results_read_the_same(tmp_path: P
                 "id": evaluation.run_id,
                 "display_name": "renamed",
                 "job_type": "eval",
-                "summary": {"eval/vector_mae": evaluation.metrics["vector_mae"], "eval/n": evaluation.n},
+                "summary": {"eval/vector_mae": evaluation.metrics["vector_mae"], "eval/n": evaluation.n, "luck": 7},
                 "config": {"dataset/version": evaluation.dataset_version},
             }
             for evaluation in world.evaluations.all()

@@ -137,6 +137,7 @@ async def test_a_plan_is_trained_once_and_leaves_its_trail(tmp_path: Path):
         plan = await call(client, "plan_retrain", cycle=world.cycle, changes=[change("min_texts", 2)])
         started = await call(client, "start_retrain", plan_id=plan["plan_id"])
         job = await call(client, "get_job", job_id=started["job_id"], wait_s=20)
+        logged = world.tracker.runs("local", "etude-kotone")
         again = await call(client, "start_retrain", plan_id=plan["plan_id"])
         listed = await call(client, "list_jobs")
         models = await call(client, "list_models", dataset="small")
@@ -153,6 +154,7 @@ async def test_a_plan_is_trained_once_and_leaves_its_trail(tmp_path: Path):
     assert [(run.id, run.job_type, run.group, run.state) for run in runs] == [
         (job["job_id"], "train", world.cycle, "finished")
     ]
+    assert runs == logged  # to the microsecond: found finished several times, logged once
     assert runs[0].config["learning/min_texts"] == 2
     assert {"dataset/version", "cycle", "plan_id"} <= set(runs[0].config)
     assert runs[0].summary["iter_eval/mae_raw"] > 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from servers.augment.filters import AGREEMENT, Sifted, sift
+from servers.augment.filters import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Sifted, sift
 from servers.augment.teachers import DemoWorldTeacher, RecombinationTeacher, Teacher
 from servers.core.answers import InvalidAnswer, parse_answer
 from servers.core.arms import Arm, load_arm
@@ -26,7 +26,8 @@ FILTERS = [
     "length",
     "label out of range",
     "a number in the text gives a label away",
-    f"two readings disagree by more than {AGREEMENT:g} of the scale",
+    f"two readings of the teacher further apart than {LARGEST_DISAGREEMENT:g} of the scale on a dimension",
+    f"another reader further from the label than {MEAN_DISTANCE_OF_CHECK:g} of the scale on the mean",
     "near-copies of train, diagnose, held-out and other new rows",
 ]
 
@@ -228,7 +229,7 @@ class Augmenting:
             Example(
                 id=f"{spec.plan_id}-{number:04d}",
                 text=draft.text,
-                target=draft.target,
+                target=draft.label(self._task.scale),
                 source=f"teacher:{spec.teacher}",
                 provenance={"plan_id": spec.plan_id, "cycle": spec.cycle, **draft.made_from},
             )

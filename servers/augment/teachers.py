@@ -1,12 +1,13 @@
 """Who writes new examples. Embedded: the demo world for the demo, recombination of the own train rows for other data.
 
-A draft comes with a second reading of its text, made without looking at the first label, so that a filter can tell a
+A draft comes with more than one reading of its text, made without looking at each other, so that a filter can tell a
 careless label from a careful one.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from servers.core.answers import parse_answer
 from servers.core.arms import Arm
 from servers.core.dataset import Example
 from servers.core.demo_world.world import NOISE, Request, World
-from servers.core.task import Task
+from servers.core.task import Scale, Task
 
 CARELESS_SHARE = 0.10  # of a demo reading, first or second: the teacher answers the instruction instead of the text
 CLAUSE = re.compile(r"(?<=[.!?;,])\s+")
@@ -27,10 +28,16 @@ class Draft:
     """A new example before the filters."""
 
     text: str
-    target: dict[str, float]
-    second_reading: dict[str, float] | None
-    """The same text labelled again; None where nobody could."""
+    readings: tuple[dict[str, float], ...]
+    """The teacher's own, one or more, each made without looking at the others."""
+    check: dict[str, float] | None
+    """What another reader makes of the text; None where there is none."""
     made_from: dict[str, str]
+
+    def label(self, scale: Scale) -> dict[str, float]:
+        """The mean of the teacher's readings, which errs less than either; whole numbers where the scale has them."""
+        means = {name: fmean(reading[name] for reading in self.readings) for name in self.readings[0]}
+        return {name: float(round(value)) for name, value in means.items()} if scale.integers else means
 
 
 class Teacher(Protocol):
@@ -57,8 +64,8 @@ class DemoWorldTeacher:
         return [
             Draft(
                 text=row.text,
-                target={name: float(value) for name, value in row.target.items()},
-                second_reading=self._read_again(row, focus, random),
+                readings=({k: float(v) for k, v in row.target.items()}, self._read_again(row, focus, random)),
+                check=None,
                 made_from={"register": row.register, "mentions": " ".join(row.mentions)},
             )
             for row in rows
@@ -97,8 +104,8 @@ class RecombinationTeacher:
         return [
             Draft(
                 text=text,
-                target=self._mean_target(first, second),
-                second_reading=reading,
+                readings=(self._mean_target(first, second),),
+                check=reading,
                 made_from={"first": first.id, "second": second.id},
             )
             for (text, first, second), reading in zip(drafts, readings, strict=True)
@@ -119,8 +126,7 @@ class RecombinationTeacher:
         return " ".join([*head[: (len(head) + 1) // 2], *tail[len(tail) // 2 :]])
 
     def _mean_target(self, first: Example, second: Example) -> dict[str, float]:
-        means = {name: (first.target[name] + second.target[name]) / 2 for name in self._task.names}
-        return {name: float(round(value)) for name, value in means.items()} if self._task.scale.integers else means
+        return {name: (first.target[name] + second.target[name]) / 2 for name in self._task.names}
 
     def _read(self, texts: list[str]) -> list[dict[str, float] | None]:
         if self._reader is None or not texts:

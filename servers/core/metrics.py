@@ -176,7 +176,7 @@ class RowScorer:
             vector, problem = parse_answer(answer.text, task), None
         except InvalidAnswer as error:
             vector, problem = None, str(error)
-        errors = {name: self._error(example.target[name], None if vector is None else vector[name]) for name in task.names}
+        errors = {name: self._error(example.target[name], vector[name] if vector else None) for name in task.names}
         mae = sum(errors.values()) / len(errors)
         trace_id = trace_id_for(self._evaluation_id, example.id)
         return ScoredRow(

@@ -88,7 +88,7 @@ def snapshot_from(
         failures: The champion's, worst first.
     """
     runs = merged(replies.runs)
-    models = {run_id: found.model for run_id, found in evaluations.items() if found.cycle == cycle}
+    of_cycle = {run_id: found for run_id, found in evaluations.items() if found.cycle == cycle}
     of_champion = {failure.trace_id for failure in failures}
     return {
         "schema": 1,
@@ -107,7 +107,7 @@ def snapshot_from(
             "version": cleaned(server.version, 100),
             "kind": "stand-in" if server.name == STAND_IN else "official",
         },
-        "eval_summary": {models[run.run_id]: _metrics(run) for run in runs if run.run_id in models},
+        "eval_summary": {run_of.model: _figures(run, run_of) for run in runs if (run_of := of_cycle.get(run.run_id))},
         "failures_top_k": failures[:TOP_FAILURES],
         "failures_len": len(failures),
         "recent_runs": _newest(run for run in runs if run.run_id in jobs),
@@ -152,8 +152,11 @@ def _failure(trace: Trace, row: ScoredRow, task: Task) -> Failure:
     )
 
 
-def _metrics(run: Run) -> dict[str, float]:
-    return {name.removeprefix("eval/"): value for name, value in run.summary.items()}
+def _figures(run: Run, evaluation: Evaluation) -> dict[str, float]:
+    """The figures of a run that could be compared; others prove nothing."""
+    known = {*evaluation.metrics, "n", "n_invalid"}
+    figures = {name.removeprefix("eval/"): value for name, value in run.summary.items()}
+    return {name: value for name, value in figures.items() if name in known}
 
 
 def _newest(runs: Iterable[Run]) -> list[Run]:

@@ -1,7 +1,7 @@
 """The steps of a cycle: which are done, and which calls come next. The order is the design's; nothing is stored.
 
 A step counts as done when its tool left its document. The arguments that are suggested can be used as they stand; who
-calls may choose others. At most one choice is open at a time, so that following the list always ends the cycle.
+calls may choose others. Following the list always ends the cycle.
 """
 
 import json
@@ -73,7 +73,7 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield from _new_rows(facts)
     elif opened.kind == "cycle" and facts.augmentation and facts.augmentation["outcome"]["added"] == 0:
         yield _stop(facts, "no new row survived the filters")
-    elif opened.kind == "cycle" and len(facts.remedies) < MIN_REMEDIES and facts.gate is None:
+    elif opened.kind == "cycle" and facts.gate is None and len(facts.remedies) < _remedies_wanted(facts):
         yield _remedies(facts)
     elif not facts.trained:
         yield from _training(facts)
@@ -127,6 +127,11 @@ def _new_rows(facts: Facts) -> Iterator[NextStep]:
         yield _step("augment_dataset", "make the rows that were planned", plan_id=facts.augmentation["plan_id"])
 
 
+def _remedies_wanted(facts: Facts) -> int:
+    """How many remedies there can be, up to what a promotion needs."""
+    return min(MIN_REMEDIES, len(facts.snapshot["failures_top_k"]) if facts.snapshot else 0)
+
+
 def _remedies(facts: Facts) -> NextStep:
     """Remedies for the failures that err most where the new rows aim."""
     assert facts.snapshot is not None and facts.augmentation is not None  # both come before this step
@@ -155,9 +160,9 @@ def _training(facts: Facts) -> Iterator[NextStep]:
     elif not started:
         yield _step("start_retrain", "train as planned", plan_id=facts.plan["plan_id"])
     else:
-        why = f"{started[-1].job_id} {started[-1].state}: {started[-1].error or 'no word'}; plan other changes"
-        yield _step("plan_retrain", why, cycle=facts.cycle, changes=[])
-        yield _stop(facts, f"{started[-1].job_id} {started[-1].state}")
+        job = started[-1]
+        why = "or try again: start_retrain with the same plan, or plan_retrain with other changes"
+        yield _stop(facts, f"{job.job_id} {job.state}: {job.error or 'no reason given'}", why)
 
 
 def _judging(facts: Facts) -> Iterator[NextStep]:
@@ -203,10 +208,10 @@ def _lesson(facts: Facts) -> list[dict[str, Any]]:
     return [{"title": f"What {facts.cycle} did", "text": text, "claims": claims}]
 
 
-def _stop(facts: Facts, reason: str) -> NextStep:
+def _stop(facts: Facts, reason: str, why: str = "end the cycle without a verdict") -> NextStep:
     if facts.gate is not None:
         return _step("write_report", reason, cycle=facts.cycle)
-    return _step("write_report", "end the cycle without a verdict", cycle=facts.cycle, stop_reason=reason)
+    return _step("write_report", why, cycle=facts.cycle, stop_reason=reason)
 
 
 def _step(tool: str, why: str, **arguments: Any) -> NextStep:
