@@ -10,7 +10,8 @@ from servers.core.answers import parse_answer
 from servers.core.arms import StudentArm, load_arm
 from servers.core.dataset import Example
 from servers.core.job_files import TrainResult, write_wire
-from servers.core.student import Student, model_digest
+from servers.core.models import model_digest
+from servers.core.student import Student
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 

@@ -17,7 +17,8 @@ from servers.core.dataset import Example
 from servers.core.disk import read_json, read_jsonl, write_jsonl
 from servers.core.job_files import SampleSpec, TrainResult, TrainSpec, locked_pid
 from servers.core.jobs import ENDED, JobStatus, JobStore
-from servers.core.student import Student, StudentHparams, model_digest
+from servers.core.models import model_digest
+from servers.core.student import Student, StudentHparams
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
 
@@ -261,10 +262,12 @@ def test_a_job_run_by_hand_needs_no_server(tmp_path: Path):
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text(json.dumps(spec.model_dump(mode="json", by_alias=True)))
     command = [sys.executable, "-m", "training_jobs.train", str(folder)]
+    (folder / "metrics.jsonl").write_text('{"_step": 1, "of": "an attempt that died"}\n')
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     assert JobStore(workspace).status(JOB).state == "succeeded"
+    assert len(list(read_jsonl(folder / "metrics.jsonl"))) == 5
     assert again.returncode == 1 and "has a result already" in again.stderr

@@ -13,8 +13,9 @@ from mcp import Client
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import write_json
 from servers.core.job_files import TrainResult, write_wire
+from servers.core.models import model_digest
 from servers.core.registry import Registry
-from servers.core.student import Student, StudentHparams, model_digest
+from servers.core.student import Student, StudentHparams
 from servers.core.task import load_task
 from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace

@@ -11,8 +11,9 @@ from scipy import sparse
 
 from servers.core.demo_world.world import DIMENSIONS, World
 from servers.core.medians import left_out_median, weighted_median
+from servers.core.models import model_digest
 from servers.core.ridge import fit_ridge
-from servers.core.student import MIN_TEXTS, Student, StudentHparams, model_digest
+from servers.core.student import MIN_TEXTS, Student, StudentHparams
 from servers.core.text_features import MAX_CHARS, TextFeatures, normalised
 
 ROOT = Path(__file__).parent.parent

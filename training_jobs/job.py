@@ -17,11 +17,11 @@ from servers.core.job_files import (
     RESULT,
     STATUS,
     JobSpec,
-    Progress,
     SampleResult,
     SampleSpec,
     TrainResult,
     TrainSpec,
+    begin_attempt,
     read_progress,
     read_spec,
     try_lock,
@@ -88,12 +88,6 @@ def run(kind: type[Spec], work: Callable[[Job[Spec]], None]) -> int:
         spec: JobSpec = read_spec(folder)
         if not isinstance(spec, kind):
             raise ValueError(f"{folder} holds a {spec.kind} job; run python -m training_jobs.{spec.kind}")
-        lock = _inherited_lock() or try_lock(folder)
-        if lock is None:
-            raise ValueError(f"another process works in {folder}; wait for it or cancel it")
-        if (folder / RESULT).exists():
-            raise ValueError(f"{folder} has a result already")
-        write_pid(lock, os.getpid())
         _begin(folder)
         work(Job(folder, spec))
     except ValueError as error:
@@ -102,31 +96,22 @@ def run(kind: type[Spec], work: Callable[[Job[Spec]], None]) -> int:
     return 0
 
 
-def _inherited_lock() -> int | None:
-    """The handle of the lock that whoever started the job took for it."""
-    handle = os.environ.pop(LOCK_HANDLE, None)
-    if handle is None:
-        return None
-    os.set_inheritable(int(handle), False)
-    return int(handle)
-
-
 def _begin(folder: Path) -> None:
-    """Say that the job runs. Run by hand, it has nobody who noted when it was asked for."""
-    moment = now()
-    asked = read_progress(folder) if (folder / STATUS).exists() else None
-    progress = Progress(
-        state="running",
-        attempt=1 if asked is None else asked.attempt,
-        pid=os.getpid(),
-        asked_at=moment if asked is None else asked.asked_at,
-        started_at=moment if asked is None else asked.started_at,
-        updated_at=moment,
-        step=0,
-        of=0,
-        message="reading its files",
-    )
-    write_wire(folder / STATUS, progress)
+    """Hold the job's lock until this process ends, and say that the job runs.
+
+    Whoever started the job took the lock for it and noted the attempt; run by hand, it does both itself.
+    """
+    inherited = os.environ.pop(LOCK_HANDLE, None)
+    lock = try_lock(folder) if inherited is None else int(inherited)
+    if lock is None:
+        raise ValueError(f"another process works in {folder}; wait for it, or call cancel_job")
+    os.set_inheritable(lock, False)
+    if (folder / RESULT).exists():
+        raise ValueError(f"{folder} has a result already")
+    write_pid(lock, os.getpid())
+    asked = begin_attempt(folder) if inherited is None else read_progress(folder)
+    update = {"state": "running", "pid": os.getpid(), "updated_at": now(), "message": "reading its files"}
+    write_wire(folder / STATUS, asked.model_copy(update=update))
 
 
 def _word(kind: type[Any]) -> str:

@@ -12,7 +12,8 @@ from servers.core.answers import Answer
 from servers.core.arms import StudentArm
 from servers.core.disk import read_jsonl, write_jsonl
 from servers.core.job_files import PREDICTIONS, SampleResult, SampleSpec
-from servers.core.student import Student, model_digest
+from servers.core.models import model_digest
+from servers.core.student import Student
 from training_jobs.job import VERSIONS, Job, run
 
 

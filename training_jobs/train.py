@@ -13,7 +13,8 @@ from servers.core.arms import StudentArm
 from servers.core.dataset import read_examples
 from servers.core.disk import write_jsonl
 from servers.core.job_files import MODEL, PREDICTIONS, TrainResult, TrainSpec
-from servers.core.student import FAMILY, MIN_TEXTS, Student, StudentHparams, model_digest
+from servers.core.models import model_digest
+from servers.core.student import FAMILY, MIN_TEXTS, Student, StudentHparams
 from training_jobs.job import VERSIONS, Job, run
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)

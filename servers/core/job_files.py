@@ -7,12 +7,13 @@ artifacts folder can be moved. Both sides use this module: the servers that star
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from servers.core.disk import read_json, write_json
+from servers.core.disk import now, read_json, write_json
 from servers.core.task import Task
 from servers.core.wire import Wire
 
@@ -152,6 +153,28 @@ def read_progress(folder: Path) -> Progress:
 def write_wire(path: Path, value: Wire) -> None:
     """Write a document of this module."""
     write_json(path, value.model_dump(mode="json", by_alias=True))
+
+
+def begin_attempt(folder: Path) -> Progress:
+    """Clear away what an earlier attempt left and note that the next one begins. The caller holds the job's lock."""
+    before = read_progress(folder) if (folder / STATUS).exists() else None
+    for name in (CANCELLED, METRICS, PREDICTIONS):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / MODEL, ignore_errors=True)
+    moment = now()
+    progress = Progress(
+        state="queued",
+        attempt=1 if before is None else before.attempt + 1,
+        pid=None,
+        asked_at=moment if before is None else before.asked_at,
+        started_at=moment,
+        updated_at=moment,
+        step=0,
+        of=0,
+        message="starting",
+    )
+    write_wire(folder / STATUS, progress)
+    return progress
 
 
 def try_lock(folder: Path) -> int | None:

@@ -7,7 +7,6 @@ that ended without a result has failed, unless it was told to stop; it may be st
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +21,6 @@ from servers.core.disk import now, read_json, write_json
 from servers.core.job_files import (
     CANCELLED,
     LOG,
-    METRICS,
-    MODEL,
-    PREDICTIONS,
     RESULT,
     SPEC,
     STATUS,
@@ -32,6 +28,7 @@ from servers.core.job_files import (
     Progress,
     State,
     TrainSpec,
+    begin_attempt,
     is_alive,
     locked_pid,
     read_progress,
@@ -152,28 +149,12 @@ class JobStore:
         return self.status(job_id)
 
     def _begin(self, folder: Path, spec: JobSpec, lock: int) -> None:
-        """Clear away what an earlier attempt left, and start the process that inherits the lock."""
-        before = read_progress(folder) if (folder / STATUS).exists() else None
-        for name in (CANCELLED, METRICS, PREDICTIONS):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
-        moment = now()
-        progress = Progress(
-            state="queued",
-            attempt=1 if before is None else before.attempt + 1,
-            pid=None,
-            asked_at=moment if before is None else before.asked_at,
-            started_at=moment,
-            updated_at=moment,
-            step=0,
-            of=0,
-            message="starting",
-        )
+        """Begin an attempt: its status, its specification, and the process that inherits the lock."""
         write_pid(lock, None)
-        write_wire(folder / STATUS, progress)
+        progress = begin_attempt(folder)
         write_wire(folder / SPEC, spec)
         with (folder / LOG).open("ab") as log:
-            log.write(f"{_header(progress.attempt)} {moment}\n".encode())
+            log.write(f"{_header(progress.attempt)} {progress.started_at}\n".encode())
             log.flush()
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", f"training_jobs.{spec.kind}", str(folder)],

@@ -5,12 +5,23 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from servers.core.disk import read_json
+from servers.core.disk import digest, file_digest, read_json
 from servers.core.job_files import MODEL, RESULT, TrainResult
-from servers.core.student import model_digest
 from servers.core.workspace import Workspace
 
 TRAINED_ID = re.compile(r"[a-z_]+-([0-9a-f]{12})")
+
+
+def model_digest(folder: Path) -> str:
+    """The digest of a saved model: of the names and bytes of all files in its folder, 64 hexadecimal digits.
+
+    Raises:
+        ValueError: there is no such folder, or nothing in it.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise ValueError(f"no model files in {folder}")
+    return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
 
 def trained_models(workspace: Workspace, dataset: str) -> list[TrainResult]:

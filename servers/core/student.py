@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from servers.core.disk import digest, file_digest, read_json, write_json
+from servers.core.disk import read_json, write_json
 from servers.core.medians import Floats, left_out_median, weighted_median
 from servers.core.ridge import LinearFit, fit_ridge
 from servers.core.text_features import TextFeatures, Vocabulary, normalised
@@ -208,18 +208,6 @@ class Student:
         if coefficients.shape != (len(words.runs) + len(chars.runs), len(description.dimensions)):
             raise ValueError(f"{folder} holds a student whose two files do not belong together; train again")
         return cls(description, TextFeatures(words, chars, hparams.word_ngrams, hparams.char_ngrams), coefficients)
-
-
-def model_digest(folder: Path) -> str:
-    """The digest of a saved model: of the names and bytes of all files in its folder, 64 hexadecimal digits.
-
-    Raises:
-        ValueError: there is no such folder, or nothing in it.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-    if not files:
-        raise ValueError(f"no model files in {folder}")
-    return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
 
 def _check(
