@@ -18,7 +18,8 @@ check: $(READY)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## twenty other seeds of the demo: how many promote, and what the holdout says
+bench: $(READY)  ## the demo with its holdout, then twenty other seeds of it
+	$(BIN)/python -m tests.bench.demo
 	$(BIN)/python -m tests.bench.seeds $(ARGS)
 
 setup: $(READY)
