@@ -1,3 +1,8 @@
 """Étude's agent: turns the loop by calling tools over MCP, and knows nothing else of the world."""
 
-VERSION = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    VERSION = version("etude")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    VERSION = "0+unknown"

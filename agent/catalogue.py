@@ -18,7 +18,7 @@ def as_json(servers: list[Server]) -> str:
         }
         for server in servers
     ]
-    return json.dumps({"schema": 1, "servers": listed}, ensure_ascii=False, indent=2)
+    return json.dumps({"schema": 1, "servers": listed}, indent=2)
 
 
 def as_lines(servers: list[Server]) -> str:

@@ -1,10 +1,11 @@
 """The command `etude`: its words, their options, and who does the work.
 
-`cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over, with everything
-that follows them, to `python -m servers.<room>`, which takes this process's place.
+`cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
+`python -m servers.<room>`, which takes this process's place; the options of `import` are read there, too.
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,15 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import VERSION
-from agent.endpoints import ROOMS, Endpoint, own_servers, read_endpoints
+from agent.endpoints import ROOMS, Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
-HANDED_OVER = {
-    "import": ["-m", "servers.eval", "import"],
-    "report": ["-m", "servers.playbook", "report"],
-}
+IMPORT = ["-m", "servers.eval", "import"]
+REPORT = ["-m", "servers.playbook", "report"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,6 +35,8 @@ def main() -> NoReturn:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # started with the stream closed
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  lives as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding does not
     try:
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:  # before the work began; `commands` handles the rest
@@ -44,13 +45,17 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Do what the command line says, and give the exit code; a word that is handed over does not come back."""
-    if words and words[0] in HANDED_OVER:
-        _become([*HANDED_OVER[words[0]], *words[1:]])
-    arguments, rest = _parser().parse_known_args(words)
-    if arguments.word == "serve":
-        _become(["-m", ROOMS[arguments.name], *rest])
+    if words[:1] == ["import"]:
+        _become([*IMPORT, *words[1:]])
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
     if rest:
-        _parser().error(f"unknown argument {rest[0]!r} for {arguments.word}")
+        parser.error(f"unknown argument {rest[0]!r} for {arguments.word}")
+    if arguments.word in ("serve", "report"):
+        where = place(arguments.artifacts, arguments.task, arguments.config)
+        if arguments.word == "serve":
+            _become(["-m", ROOMS[arguments.name], *where])
+        _become([*REPORT, *([arguments.cycle] if arguments.cycle else []), *where])
     try:
         settings = _settings(arguments)
         endpoints = _endpoints(arguments, settings)
@@ -102,9 +107,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Run one of the MCP servers on stdin and stdout. Example: etude serve eval --artifacts artifacts",
     )
     serve.add_argument("name", metavar="NAME", choices=list(ROOMS), help=", ".join(ROOMS))
-    # Listed for --help only: `run` hands these over before anything is parsed.
+    _where(serve)
+    # Listed for --help only: `run` hands it over before anything is parsed.
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
-    words.add_parser("report", help="write a report page anew: etude report cycle_1", add_help=False)
+    report = words.add_parser(
+        "report",
+        help="write a report page anew: etude report cycle_1",
+        description="Write a cycle's report page anew and print where it is. Example: etude report cycle_1",
+    )
+    report.add_argument("cycle", metavar="CYCLE", nargs="?", help="such as cycle_1 (default: the newest)")
+    _where(report)
     return parser
 
 
@@ -120,6 +132,7 @@ def _cycle_words(words: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument("--dataset", metavar="NAME", help="a dataset that was imported, or demo (default: demo)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     _where(parser)
+    _server_list(parser)
 
 
 def _tools_words(words: "argparse._SubParsersAction[_Parser]") -> None:
@@ -131,12 +144,16 @@ def _tools_words(words: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument("server", metavar="SERVER", nargs="?", help="only this server's")
     parser.add_argument("--json", action="store_true", help="each server's full tools/list, on stdout")
     _where(parser)
+    _server_list(parser)
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
     parser.add_argument("--task", metavar="TASK", help="a built-in task's name, or a task file (default: kotone)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: etude.toml where there is one")
+
+
+def _server_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mcp", type=Path, metavar="FILE", help="an mcpServers file (default: our five servers)")
 
 

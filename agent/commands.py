@@ -1,5 +1,6 @@
 """The agent's two commands, from settings to exit code: `cycle` and `tools`."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
@@ -32,12 +33,14 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
     async def work() -> str:
         async with AsyncExitStack() as stack:
             with progress.step("connect") as step:
+                step.saying(f"starting {', '.join(endpoints)}")
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
             run = Run(desk, _brain(settings.agent.brain), str(settings.artifacts))
             outcome = await run.go(settings.dataset, settings.agent.cycles)
-        return outcome.model_dump_json(by_alias=True, indent=2) if as_document else ending(outcome)
+        # Escaped to ASCII, so that it is JSON whatever stdout's encoding can hold.
+        return json.dumps(outcome.model_dump(mode="json", by_alias=True), indent=2) if as_document else ending(outcome)
 
     return _exit_code(settings, work, only_run_in(settings.artifacts))
 
@@ -75,6 +78,8 @@ def _exit_code(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it closes stdout
         return _complain("nobody reads stdout any more", FAILED)
+    except (FileExistsError, NotADirectoryError) as error:
+        return _complain(f"{error.filename} is no folder; give one with --artifacts", FAILED)
     except OSError as error:
         return _complain(f"{error.filename or 'stdout'}: {error.strerror or error}", FAILED)
 

@@ -24,6 +24,7 @@ from agent.endpoints import Endpoint, Http, Stdio, is_ours
 Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
+REFUSAL = "etude: "  # how a room of ours begins the one line that says why it does not start
 MAX_PAGES = 100  # of tools/list: a server whose pages never end must not hang the start
 
 
@@ -104,18 +105,32 @@ class Connection:
 
     def failure(self) -> str:
         """Why the server could not be connected, in one line."""
+        if isinstance(self._endpoint, Http):
+            return f"server {self.name!r} at {self._endpoint.url} cannot be reached: {self._problem}"
         return f"server {self.name!r} did not start: {self._problem}{self.last_words()}"
+
+    @property
+    def refusal(self) -> str | None:
+        """What a room of ours could not be started with, in its own words: a wrong task, say; None for all else."""
+        said = self._lines()[-1:] if is_ours(self._endpoint) else []
+        return said[0].removeprefix(REFUSAL) if said and said[0].startswith(REFUSAL) else None
 
     def last_words(self) -> str:
         """The end of what a child wrote to stderr since it was started, ready to be added to an error."""
         if not self.log.exists():
             return ""
-        with self.log.open("rb") as file:
-            file.seek(self._log_start)
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = self._lines()
         if not lines:
             return f" (it wrote nothing to {self.log})"
         return f"; its last words, from {self.log}: {' / '.join(lines[-LAST_LINES:])}"
+
+    def _lines(self) -> list[str]:
+        """What a child wrote to stderr since it was started."""
+        if not self.log.exists():
+            return []
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
 
 def _parameters(endpoint: Stdio) -> StdioServerParameters:
@@ -144,4 +159,6 @@ def _innermost(error: BaseException) -> str:
     """The words of the first plain exception inside nested groups, which is how the SDK lets anything out."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror.lower()}: {error.filename!r}" if error.filename else error.strerror.lower()
     return " ".join(str(error).split()).lower() or type(error).__name__

@@ -51,11 +51,16 @@ class Http(BaseModel):
 Endpoint = Stdio | Http
 
 
+def place(artifacts: Path | None, task: str | None, config: Path | None) -> list[str]:
+    """The options that tell a room of this house where to work; what is None is left to its defaults."""
+    given = {"--artifacts": artifacts, "--task": task, "--config": config}
+    # One word each, so that a value that begins with a dash stays a value.
+    return [f"{option}={value}" for option, value in given.items() if value is not None]
+
+
 def own_servers(artifacts: Path, task: str | None, config: Path | None) -> dict[str, Endpoint]:
     """The five servers of this house, each as a child of this interpreter."""
-    where = ["--artifacts", str(artifacts)]
-    where += ["--task", task] if task else []
-    where += ["--config", str(config)] if config else []
+    where = place(artifacts, task, config)
     return {name: Stdio(command=sys.executable, args=["-m", module, *where]) for name, module in ROOMS.items()}
 
 

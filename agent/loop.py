@@ -35,6 +35,8 @@ class Run:
     async def go(self, dataset: str, cycles: int) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
 
+        A cycle that stops before it made data leaves all as it was, so the next one would stop as well: the run ends.
+
         Raises:
             StepFailed: a tool refused; the same command goes on from there.
             ServerProblem: a server is gone.
@@ -59,9 +61,13 @@ class Run:
             begin = await self._begun_before(state)
         parts: list[CyclePart] = []
         while True:
-            part, report = await self._cycle(task, state)
+            part, end = await self._cycle(task, state)
             parts.append(part)
+            report = end.report
             if len(parts) == cycles:
+                break
+            if part.verdict == "stopped" and end.turn.augmentation is None:
+                self._desk.progress.say(f"The data are as they were, so {_not_run(cycles - len(parts))}.", "bold")
                 break
             state = await self._open(dataset)
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
@@ -114,12 +120,12 @@ class Run:
         reason = None if verdict.outcome == "promote" else verdict.reason
         return BeginPart(champion=state.champion, verdict=verdict.outcome, reason=reason)
 
-    async def _cycle(self, task: TaskReply, state: CycleState) -> tuple[CyclePart, str]:
+    async def _cycle(self, task: TaskReply, state: CycleState) -> tuple[CyclePart, TurnEnd]:
         started = perf_counter()
         end = await run_cycle(self._desk, self._brain, task, state)
         self._desk.ledger.close()
         conclude(self._desk.progress, end.turn, end.champion_after)
-        return _part(state, end, perf_counter() - started), end.report
+        return _part(state, end, perf_counter() - started), end
 
 
 def _part(state: CycleState, end: TurnEnd, seconds: float) -> CyclePart:
@@ -141,6 +147,10 @@ def _reason(turn: Turn) -> str | None:
     if turn.verdict is None:
         return turn.aim.stop_reason
     return None if turn.promotes else turn.verdict.reason
+
+
+def _not_run(left: int) -> str:
+    return f"{left} more {'cycle' if left == 1 else 'cycles'} would stop the same way; the run ends here"
 
 
 def _number(cycle: str) -> int:

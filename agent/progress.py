@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import TextIO, cast
 
 from rich.console import Console
-from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
-STEP_WIDTH = 10
+LABEL_WIDTH = 10
+MIN_BESIDE = 60  # characters; a terminal that has fewer is narrow
 
 
 class Unbreakable(io.TextIOBase):
@@ -30,8 +31,8 @@ class Unbreakable(io.TextIOBase):
     def write(self, text: str) -> int:
         try:
             if self._stream is not None:
-                self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: the stream is closed, or its encoding cannot hold the text
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+        except (OSError, ValueError):  # ValueError: the stream is closed
             self._stream = None
         return len(text)
 
@@ -60,12 +61,12 @@ class StepLine:
     `outcome` is what came out, in a few words; the step's caller sets it.
     """
 
-    def __init__(self, name: str, status: Status | None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.outcome = ""
-        self.started = perf_counter()
+        self._started = perf_counter()
         self._tools: dict[str, int] = {}
-        self._status = status
+        self._words = ""
 
     def calling(self, tool: str) -> None:
         """A tool is being called."""
@@ -74,13 +75,22 @@ class StepLine:
 
     def saying(self, words: str) -> None:
         """Show what is going on, on a terminal."""
-        if self._status is not None:
-            self._status.update(f"{self.name}: {words}")
+        self._words = words
+
+    @property
+    def seconds(self) -> str:
+        """How long it has been running."""
+        return f"{perf_counter() - self._started:6.1f} s"
 
     @property
     def tools(self) -> str:
         """The tools that were called, with how often."""
         return ", ".join(name if count == 1 else f"{name} x{count}" for name, count in self._tools.items())
+
+    def __rich__(self) -> Text:
+        """The moving line; it is drawn anew several times a second."""
+        words = f"{self.name:<{LABEL_WIDTH}} {self.seconds}  {self._words}"
+        return Text(words, no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -91,9 +101,18 @@ class Progress:
         file = cast(TextIO, Unbreakable(stream))
         self.console = Console(file=file, highlight=False, markup=False, emoji=False)
 
+    @property
+    def narrow(self) -> bool:
+        """Whether there is no room for words beside a label, or for more than a few columns."""
+        return self.console.width < MIN_BESIDE
+
+    def entry(self, label: str, words: str, style: str | None = None) -> None:
+        """A label and its words; a terminal gets the words wrapped beside the label, a file gets one line."""
+        self._columns([f"{label:<{LABEL_WIDTH}}"], Text(words), style)
+
     def say(self, line: str, style: str | None = None) -> None:
-        """One line, as it is."""
-        self.console.print(line, style=style, soft_wrap=True)
+        """One line; a terminal gets it broken between words where it is too long."""
+        self.console.print(line, style=style, soft_wrap=not self.console.is_terminal)
 
     def show(self, table: Table) -> None:
         """A table, as wide as there is room."""
@@ -103,8 +122,9 @@ class Progress:
     def step(self, name: str) -> Iterator[StepLine]:
         """Show one step while it runs, and its line when it is over."""
         with ExitStack() as stack:
-            status = stack.enter_context(self.console.status(name)) if self.console.is_terminal else None
-            line = StepLine(name, status)
+            line = StepLine(name)
+            if self.console.is_terminal:
+                stack.enter_context(self.console.status(line))
             try:
                 yield line
             except BaseException as error:
@@ -114,6 +134,17 @@ class Progress:
             self._close(line, line.outcome or "done", None)
 
     def _close(self, line: StepLine, outcome: str, style: str | None) -> None:
-        seconds = perf_counter() - line.started
-        tools = f"  [{line.tools}]" if line.tools else ""
-        self.say(f"  {line.name:<{STEP_WIDTH}} {seconds:6.1f} s  {outcome}{tools}", style)
+        words = Text(outcome)
+        if line.tools:
+            words.append(f"  [{line.tools}]", style="dim")
+        self._columns([f"  {line.name:<{LABEL_WIDTH}}", f"{line.seconds} "], words, style)
+
+    def _columns(self, cells: list[str], words: Text, style: str | None) -> None:
+        if not self.console.is_terminal or self.narrow:
+            return self.say(" ".join([*cells, words.plain]), style)
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        for _ in cells:
+            grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(*cells, words, style=style)
+        self.console.print(grid)

@@ -25,27 +25,30 @@ ROLES = ("constant", "rule", "champion", "candidate")
 def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart) -> None:
     """The banner: task, data and what stands behind each part."""
     rows = prepared.rows
-    progress.say(f"task       {task.task}: {task.title}")
-    progress.say(
-        f"dataset    {prepared.dataset} {prepared.dataset_version}: {rows.train} train, {rows.diagnose} diagnose, "
-        f"{rows.gate} sealed rows" + ("; SYNTHETIC, from the embedded demo world" if prepared.synthetic else "")
+    progress.entry("task", f"{task.task}: {task.title}")
+    progress.entry(
+        "dataset",
+        f"{prepared.dataset} {prepared.dataset_version}: {rows.train} train, {rows.diagnose} diagnose, "
+        f"{rows.gate} sealed rows" + ("; SYNTHETIC, from the embedded demo world" if prepared.synthetic else ""),
     )
     for part, name in backends.model_dump().items():
         note = EMBEDDED.get(part, {}).get(name)
-        progress.say(f"{part:<10} {name}" + (f" ({note})" if note else ""))
+        progress.entry(part, name + (f" ({note})" if note else ""))
 
 
 def conclude(progress: Progress, turn: Turn, champion: str) -> None:
     """The table of one turn, and its verdict in words."""
-    roles = [role for role in ROLES if role in turn.evaluations]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("dimension")
-    for role in roles:
-        table.add_column(role, justify="right")
     before, after = turn.evaluations.get("champion"), turn.evaluations.get("candidate")
     both = before is not None and after is not None
+    roles = [role for role in ROLES if role in turn.evaluations]
+    if both and progress.narrow:
+        roles = ["champion", "candidate"]
+    table = Table(box=None, padding=(0, 1 if progress.narrow else 2, 0, 0))
+    table.add_column("dimension", overflow="fold")
+    for role in roles:
+        table.add_column(role, justify="right", no_wrap=True)
     if both:
-        table.add_column("change", justify="right")
+        table.add_column("change", justify="right", no_wrap=True)
     for name in [None, *turn.dimensions]:
         cells = [in_points(turn.evaluations[role].error(name)) for role in roles]
         label = "all" if name is None else f"{name} (focus)" if name in turn.aim.focus_dimensions else name

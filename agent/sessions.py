@@ -150,6 +150,8 @@ async def connect(
             for connection in connections.values():
                 await connection.settled.wait()
             if failed := [c for c in connections.values() if c.client is None]:
+                if (refusal := failed[0].refusal) and {c.refusal for c in failed} == {refusal}:
+                    raise ServerProblem(refusal)  # they were told the same, and none can work with it
                 others = ", ".join(repr(c.name) for c in failed[1:])
                 raise ServerProblem(failed[0].failure() + (f"; nor did {others}" if others else ""))
             servers = [Server(c.name, c.says_it_is, c.version, c.tools) for c in connections.values()]

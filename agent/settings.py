@@ -55,7 +55,8 @@ def load_settings(config: Path | None, flags: dict[str, Any], agent_flags: dict[
         first = error.errors()[0]
         key = str(first["loc"][-1])
         where = f"--{key}" if key in given or key in _given(agent_flags) else str(config or CONFIG)
-        raise ValueError(f"{where}: {_problem(first)}") from error
+        problem = _problem(first).removeprefix(f"agent.{key}: ") if where.startswith("--") else _problem(first)
+        raise ValueError(f"{where}: {problem}") from error
 
 
 def _read(config: Path | None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ async def diagnose(desk: Desk, cycle: str) -> Diagnosis:
         none = [name for name, dimension in found.dimensions.items() if dimension.signal == "none"]
         step.outcome = f"{found.verdict}: {found.reason}" + (f"; no signal for {', '.join(none)}" if none else "")
     for warning in found.warnings:
-        desk.progress.say(f"  {'':<10} warning: {warning}", "yellow")
+        desk.progress.entry("  warning", warning, "yellow")
     return found
 
 
@@ -153,5 +153,5 @@ async def write_down(desk: Desk, brain: Brain, turn: Turn) -> str:
         await desk.ask("write_playbook", Done, cycle=turn.cycle, remedies=[], lessons=[asdict(one) for one in lessons])
         stopped = {"stop_reason": turn.aim.stop_reason} if turn.aim.stop_reason else {}
         report = (await desk.ask("write_report", Report, cycle=turn.cycle, **stopped)).report
-        step.outcome = f"{len(lessons)} lessons, {report}"
+        step.outcome = f"{len(lessons)} {'lesson' if len(lessons) == 1 else 'lessons'}, {report}"
         return report

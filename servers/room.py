@@ -25,7 +25,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from servers.core.disk import append_jsonl, canonical, digest, now, plain
 from servers.core.settings import Settings, load_settings
@@ -175,6 +175,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        # A damaged file. Its words would quote what the file holds, and that may be sealed.
+        first = error.errors(include_input=False, include_context=False)[0]
+        return f"no valid {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}; restore its file"
     return " ".join(str(error).split("\n"))
 
 

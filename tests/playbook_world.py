@@ -16,6 +16,7 @@ from servers.eval.custody import Custody
 from servers.eval.server import build_room as build_eval
 from servers.playbook.server import build_room
 from servers.wandb_local.server import build_server
+from tests.workshop import call
 
 STAND_IN = {"name": "etude-wandb-local", "version": "0.1.0"}
 WORDS = ("warm", "cold", "bright", "dark", "fast", "slow")
@@ -55,22 +56,6 @@ class World:
     def playbook(self) -> Client:
         """A client of the playbook server, in memory."""
         return Client(build_room(self.workspace, self.task).server)
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """A tool's result; AssertionError with its words where it refused."""
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert result.structured_content is not None
-    content: dict[str, Any] = result.structured_content
-    return content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The words with which a tool refuses."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error, result.structured_content
-    return str(getattr(result.content[0], "text", ""))
 
 
 async def measured_begin(world: World, client: Client) -> str:

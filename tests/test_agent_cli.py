@@ -117,6 +117,8 @@ def test_a_closed_stderr_does_not_stop_a_command(tmp_path):
         (["cycle", "--cycels", "3"], "'--cycels'"),
         (["serve", "kitchen"], "'kitchen' (choose from"),
         (["cycle", "--cycles", "many"], "'many'"),
+        (["serve", "eval", "--artefacts", "x"], "unknown argument '--artefacts' for serve"),
+        (["report", "cycle_1", "cycle_2"], "unknown argument 'cycle_2' for report"),
     ],
 )
 def test_a_wrong_word_is_refused_in_one_line(words, said, capsys):
@@ -129,7 +131,7 @@ def test_a_wrong_word_is_refused_in_one_line(words, said, capsys):
     assert said in complaint and complaint.count("\n") == 1 and "--help" in complaint
 
 
-@pytest.mark.parametrize("word", ["cycle", "tools", "serve"])
+@pytest.mark.parametrize("word", ["cycle", "tools", "serve", "report"])
 def test_help_shows_a_working_example(word, capsys):
     """Ours: every word's help has one."""
     with pytest.raises(SystemExit):
@@ -179,7 +181,7 @@ def test_flags_win_over_the_file_and_a_wrong_flag_is_named_as_one(tmp_path):
     assert (settings.dataset, settings.task, settings.agent.cycles, settings.agent.brain) == (
         "demo-3", "other", 7, "offline",
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"^--cycles: "):
+    with pytest.raises(ValueError, match=r"^--cycles: input should be greater than or equal to 1, not -1$"):
         load_settings(tmp_path / "etude.toml", {}, {"cycles": -1})
     with pytest.raises(ValueError, match="cannot read the configuration"):
         load_settings(tmp_path / "nowhere.toml", {}, {})
@@ -216,6 +218,41 @@ def test_a_file_that_lists_no_servers_is_refused(tmp_path, capsys, text):
 
     assert run(["tools", "--mcp", str(tmp_path / "mcp.json")]) == 2
     assert capsys.readouterr().err.startswith(f"etude: {tmp_path / 'mcp.json'}")
+
+
+def test_a_task_that_cannot_be_read_is_one_line_in_the_servers_own_words(tmp_path, capsys):
+    """Bug: five servers that refuse the same task were told of one by one, between log paths."""
+    assert run(["tools", "--task", str(tmp_path / "none.toml"), "--artifacts", str(tmp_path)]) == 1
+
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("etude: no task ") and "none.toml" in complaint and complaint.count("\n") == 1
+    assert "did not start" not in complaint
+
+
+@pytest.mark.parametrize("word", ["cycle", "tools"])
+def test_an_artifacts_folder_that_is_a_file_is_refused_in_one_line(tmp_path, capsys, word):
+    """Bug: the complaint was no more than 'File exists'."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a folder")
+
+    assert run([word, "--artifacts", str(file)]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"etude: {file}") and complaint.endswith(" is no folder; give one with --artifacts\n")
+
+
+def test_a_document_is_json_in_any_encoding(tmp_path):
+    """Bug: a path that stdout's encoding cannot hold ended the command in a traceback."""
+    folder = tmp_path / "où"
+    folder.mkdir()
+    _, where = house(folder, begun_already=True)
+
+    command = [*ETUDE, "cycle", "--cycles", "1", "--json", *where]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, capture_output=True, cwd=ROOT, env=ascii_only, timeout=60)
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["artifacts"] == str(folder / "artifacts")
+    assert b"cycle_1" in result.stderr and b"Traceback" not in result.stderr
 
 
 def test_a_server_that_is_not_in_the_list_is_refused(capsys):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agent.outcome import Outcome
 from agent.progress import Progress
 from agent.screen import ending
 from tests.doubles.connected import sessions_with
-from tests.doubles.house import World, rooms
+from tests.doubles.house import DIMENSIONS, World, rooms
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +117,26 @@ async def test_a_cycle_that_cannot_gain_stops_without_a_candidate(tmp_path, sett
     assert "gate_candidate" not in world.calls and "start_retrain" not in world.calls
     assert world.arguments("write_report") == [{"cycle": "cycle_1", "stop_reason": reason}]
     assert world.arguments("write_playbook")[-1]["lessons"], "a stopped cycle is written down too"
+
+
+async def test_a_run_ends_after_a_cycle_that_stopped_and_changed_nothing(tmp_path):
+    """Ours: the next cycle would find the same data and stop again; the run says so instead of repeating it."""
+    screen = io.StringIO()
+    world = World(tmp_path / "world", begun_already=True, diagnosis="stop")
+
+    outcome = await run(world, tmp_path / "artifacts", cycles=3, screen=screen)
+
+    assert [part.verdict for part in outcome.cycles] == ["stopped"]
+    assert "so 2 more cycles would stop the same way; the run ends here." in screen.getvalue()
+
+
+async def test_a_run_goes_on_after_a_cycle_whose_new_rows_were_all_dropped(tmp_path):
+    """Ours: each cycle draws other rows, so the next one may keep some."""
+    world = World(tmp_path / "world", begun_already=True, added=0)
+
+    outcome = await run(world, tmp_path / "artifacts", cycles=2)
+
+    assert [part.verdict for part in outcome.cycles] == ["stopped", "stopped"]
 
 
 async def test_wandb_replies_reach_the_playbook_word_for_word(tmp_path):
@@ -236,6 +257,30 @@ async def test_the_screen_labels_what_is_embedded_and_tells_each_step_and_verdic
         "champion: student-begin_demo",
         "report: artifacts/wandb/report.html",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+async def test_a_terminal_of_any_width_gets_whole_words_and_every_dimension(tmp_path, monkeypatch, width):
+    """Bug: the table lost its dimensions on a narrow terminal, and long lines were cut in the middle of a word."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for name, value in {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    screen = Terminal()
+
+    world = World(tmp_path / "world", begun_already=True, verdicts=["hold"])
+    await run(world, tmp_path / "artifacts", screen=screen)
+
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= width
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("dimension")) :]
+    assert {"champion", "candidate", "change"} <= set(table[0].split())
+    assert [line.split()[0] for line in table if line.startswith(DIMENSIONS)] == list(DIMENSIONS)
+    said = " ".join(" ".join(lines).split())
+    assert "SYNTHETIC, from the embedded demo world" in said
 
 
 async def test_a_screen_that_breaks_does_not_stop_the_run(tmp_path):

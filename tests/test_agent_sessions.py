@@ -218,7 +218,7 @@ async def test_a_server_over_http_gets_the_headers_and_a_refusal_names_its_statu
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}/mcp"
         async with connect({"w": Http(url=url, headers={"Authorization": "Bearer k3y"})}, tmp_path / "log") as sessions:
             reply = await sessions.call("hello", {})
-        with pytest.raises(ServerProblem, match=r"server 'w' did not start: .* \(HTTP 401\)"):
+        with pytest.raises(ServerProblem, match=r"server 'w' at http://.* cannot be reached: .* \(HTTP 401\)"):
             async with connect({"w": Http(url=url)}, tmp_path / "log"):
                 raise AssertionError("never connected")
     finally:

@@ -1,5 +1,7 @@
 """How strictly a model's words are read."""
 
+import json
+
 import pytest
 
 from servers.core.answers import InvalidAnswer, parse_answer, vector_text
@@ -40,4 +42,12 @@ def test_an_arms_own_text_reads_back_as_its_vector():
 def test_anything_but_the_strict_object_is_invalid_with_a_reason(text: str, reason: str):
     """Ours: nothing is mended, and the reason never repeats the model's own words."""
     with pytest.raises(InvalidAnswer, match=reason):
+        parse_answer(text, KOTONE)
+
+
+def test_a_whole_number_too_large_for_a_float_is_out_of_range():
+    """Bug: one such answer ended the whole evaluation with an overflow."""
+    text = json.dumps(GOOD | {"energy": 10**400})
+
+    with pytest.raises(InvalidAnswer, match="'energy' is outside 0 to 100"):
         parse_answer(text, KOTONE)

@@ -28,17 +28,32 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def remedying(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Artifacts of `cycle_1` as far as its remedies, which come next, and the tools that led there."""
+    folder = Path(shutil.copytree(beginning, tmp_path_factory.mktemp("remedying") / "artifacts"))
+
+    async def go_on() -> list[str]:
+        async with Workshop(folder) as shop:
+            cycle = (await shop.call("open_cycle", dataset=DEMO))["cycle"]
+            return await shop.follow(cycle, until="write_playbook")
+
+    return folder, anyio.run(go_on)
+
+
 @pytest.fixture
 def begun(beginning: Path, tmp_path: Path) -> Path:
     """A copy of the beginning for one test."""
     return Path(shutil.copytree(beginning, tmp_path / "artifacts"))
 
 
-async def test_following_the_next_steps_alone_improves_the_model(begun: Path):
+async def test_following_the_next_steps_alone_improves_the_model(remedying: tuple[Path, list[str]], tmp_path: Path):
     """Ours: the tools lead a person through, with the same effect and the same state as the agent's run."""
+    so_far, called = remedying
+    begun = Path(shutil.copytree(so_far, tmp_path / "artifacts"))
     async with Workshop(begun) as shop:
-        opened = await shop.call("open_cycle", dataset=DEMO)
-        called = await shop.follow(opened["cycle"])
+        opened = await shop.call("open_cycle", dataset=DEMO)  # finds the open one
+        called = [*called, *await shop.follow(opened["cycle"])]
         models = await shop.call("list_models", dataset=DEMO)
         lessons = await shop.call("search_playbook", query="diagnose rows error")
 
@@ -89,11 +104,10 @@ async def test_a_closed_cycle_changes_no_more_and_the_next_one_asks_for_its_step
     assert "record_context" in no_context and "stop_reason" in no_gate
 
 
-async def test_without_three_remedied_failures_nothing_is_promoted(begun: Path):
+async def test_without_three_remedied_failures_nothing_is_promoted(remedying: tuple[Path, list[str]], tmp_path: Path):
     """Ours: the retrain server asks for them, whoever calls and whatever the gate said."""
-    async with Workshop(begun) as shop:
+    async with Workshop(Path(shutil.copytree(remedying[0], tmp_path / "artifacts"))) as shop:
         cycle = (await shop.call("open_cycle", dataset=DEMO))["cycle"]
-        await shop.follow(cycle, until="write_playbook")
         plan = await shop.call("plan_retrain", cycle=cycle, changes=[])
         job = await shop.call("start_retrain", plan_id=plan["plan_id"])
         again = await shop.call("start_retrain", plan_id=plan["plan_id"])

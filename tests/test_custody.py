@@ -3,6 +3,7 @@
 import random
 import shutil
 import stat
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from servers.core.answers import Answer, ServedBy
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.demo_world.world import World
-from servers.core.near_copies import near_pairs
+from servers.core.near_copies import Sketch, near_pairs
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
@@ -253,3 +254,15 @@ def test_a_dataset_of_another_task_is_refused(tmp_path: Path):
     for unknown in ("demo-007", "demos", "yours"):
         with pytest.raises(ValueError, match=f"no dataset '{unknown}'; known: mine"):
             other.ensure(unknown)
+
+
+def test_a_damaged_sketch_is_refused_in_one_line(tmp_path: Path):
+    """Bug: some kinds of damage came out as an error of zlib, which no tool explains."""
+    file = tmp_path / "sketch.npz"
+    Sketch.build(different_texts(30), b"k" * 32).save(file)
+    whole, draw = file.read_bytes(), random.Random(1)
+    for _ in range(100):
+        place = draw.randrange(len(whole))
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :])
+        with suppress(ValueError):  # a byte that nothing depends on is no damage
+            Sketch.load(file)

@@ -141,3 +141,28 @@ def test_all_verdicts_of_a_split_together_spend_five_percent():
     assert level_for_next([True, True]) == pytest.approx(0.025 + 0.05 / 6 + 0.05 / 12)
     assert level_for_next([True, False]) == pytest.approx(0.05 / 12)
     assert sum(level_for_next([False] * k) for k in range(2000)) < 0.05
+
+
+def test_a_task_of_one_dimension_is_judged_like_any_other():
+    """Ours: the mean over dimensions is then the dimension itself."""
+    base = evidence(gain=1.0)
+    one = {side: getattr(base, side)[:, :1] for side in ("candidate", "champion", "constant")}
+
+    assert judge(replace(base, dimensions=["a"], **one), RULES, 0.025).outcome == "promote"
+
+
+def test_groups_of_near_copies_too_few_for_the_level_leave_it_undecided_whatever_the_gain():
+    """Bug: five pieces of evidence cannot show less than 1 in 32, and it was called a gain that was not there."""
+    few = evidence(gain=9.0, clusters=np.arange(ROWS) % 5, expected_standard_error=0.001)
+
+    assert judge(few, RULES, 0.025).outcome == "undecided"
+    assert judge(few, RULES, 0.04).outcome == "promote"
+
+
+def test_a_candidate_without_a_valid_answer_is_held_as_unfit():
+    """Ours: the worst error on every row, and no exception."""
+    worst = replace(evidence(), candidate=np.full((ROWS, 3), 100.0), json_valid_rate=0.0)
+
+    verdict = judge(worst, RULES, 0.025)
+
+    assert verdict.outcome == "hold" and "json_valid_rate 0.000" in verdict.reason

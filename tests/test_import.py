@@ -93,7 +93,7 @@ def test_without_json_the_summary_is_a_short_text(tmp_path: Path, capsys: pytest
 
     out, err = capsys.readouterr()
     assert "splits: train 50, diagnose 20, gate 30 (sealed)" in out
-    assert "at similarity 0.8; none is parted" in out
+    assert "near copies: none" in out
     assert "next: etude cycle --dataset mine" in out
     assert err == ""
 
@@ -114,7 +114,7 @@ def test_every_kind_of_bad_row_is_reported_by_line_and_costs_only_itself(
         '{"text": "secret words", "target": "high"}': "target is not an object",
         json.dumps({"text": "secret words", "target": {**GOOD, "warmth": None}}): "warmth is missing",
         json.dumps({"text": "secret words", "target": {"energy": 1}}): "warmth is missing",
-        json.dumps({"text": "secret words", "target": {**GOOD, "energy": "12.5"}}): "energy is not a number",
+        json.dumps({"text": "secret words", "target": {**GOOD, "energy": "12.5"}}): "energy is a string, not a number",
         json.dumps({"text": "secret words", "target": {**GOOD, "energy": True}}): "energy is not a number",
         json.dumps({"text": "secret words", "target": {**GOOD, "energy": float("nan")}}): "energy is not finite",
         json.dumps({"text": "secret words", "target": {**GOOD, "energy": 1e999}}): "energy is not finite",
@@ -146,15 +146,18 @@ def test_every_kind_of_bad_row_is_reported_by_line_and_costs_only_itself(
 def test_a_long_list_of_bad_rows_is_cut_and_kept_whole_in_the_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """Ours: twenty lines tell what is wrong; all of them are on disk."""
-    source = write_lines(tmp_path / "rows.jsonl", [*good_rows(80), *["oops"] * 35])
+    """Ours: three lines of each kind tell what is wrong; all of them are on disk."""
+    source = write_lines(tmp_path / "rows.jsonl", [*good_rows(80), *["oops"] * 35, "[]"])
     assert run([str(source), "--name", "mine", "--artifacts", str(tmp_path / "a"), "--max-bad-share", "0.5"]) == 0
 
     err = capsys.readouterr().err.splitlines()
     report = tmp_path / "a" / "datasets" / "mine" / "import.json"
-    assert err[19] == "line 100: malformed JSON"
-    assert err[20:] == [f"and 15 more; all of them are in {report}"]
-    assert len(json.loads(report.read_text())["rejected"]) == 35
+    assert err == [
+        *(f"line {number}: malformed JSON" for number in (81, 82, 83)),
+        "line 116: not a JSON object",
+        f"and 32 more; all of them are in {report}",
+    ]
+    assert len(json.loads(report.read_text())["rejected"]) == 36
 
 
 @pytest.mark.parametrize(
@@ -196,6 +199,8 @@ def test_a_file_that_cannot_be_split_well_is_refused_and_nothing_is_written(
         ("rows.jsonl", ["--config", "nothing.toml"], "cannot read the configuration 'nothing.toml'"),
         ("open.csv", [], "is no CSV from line 3 on: unexpected end of data; close its quotes"),
         ("twice.csv", [], "column 'text' of"),
+        ("semicolons.csv", [], "are separated by ';'; save it with commas"),
+        ("array.jsonl", [], "begins as one JSON array; write each row as an object on its own line"),
     ],
 )
 def test_what_cannot_be_imported_is_one_clear_line(
@@ -207,6 +212,8 @@ def test_what_cannot_be_imported_is_one_clear_line(
     write_lines(tmp_path / "rows.txt", good_rows(80))
     write_lines(tmp_path / "open.csv", ["text,energy", "fine,1", '"never closed,2', "fine,3"])
     write_lines(tmp_path / "twice.csv", ["text,text", "a,b"])
+    write_lines(tmp_path / "semicolons.csv", ["text;energy", "a;1,5"])
+    (tmp_path / "array.jsonl").write_text("\ufeff " + json.dumps(good_rows(80), indent=1), encoding="utf-8")
     name = [] if "--name" in arguments else ["--name", "mine"]
     assert run([str(tmp_path / source), "--artifacts", str(tmp_path / "a"), *name, *arguments]) == 1
 
@@ -222,7 +229,9 @@ def test_a_share_of_bad_rows_is_a_number_from_0_to_1(tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit) as stopped:
         run([str(tmp_path / "rows.jsonl"), "--name", "mine", "--max-bad-share", "5"])
     assert stopped.value.code == 2
-    assert "'5' is no share; give a number from 0 to 1" in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert "'5' is no share; give a number from 0 to 1" in complaint
+    assert complaint.count("\n") == 1
 
 
 def test_importing_again_says_so_and_other_rows_need_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -271,6 +280,25 @@ def test_the_first_path_that_is_there_is_taken_and_the_command_line_wins(tmp_pat
     by_id = {row.id: row for row in imported(tmp_path / "a", "said")}
     assert by_id["5"].target["energy"] == 94 and by_id["5"].target["warmth"] == 50
     assert by_id["5"].text.endswith(" again")
+
+
+def test_a_flat_table_needs_no_more_than_the_columns_whose_names_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Bug: a task whose file nests its target refused a table that has the dimensions as columns."""
+    task = ["--task", str(Path(__file__).parents[1] / "examples" / "trails" / "task.toml")]
+    texts = different_texts(80)
+    table = [f"r{i},{text},{i % 11},1.5,2,3" for i, text in enumerate(texts)]
+    source = write_lines(tmp_path / "rows.csv", ["no,words,steep,exposure,mud,crowding", *table])
+    where = ["--artifacts", str(tmp_path / "a"), "--id", "no", *task, "--json"]
+
+    assert run([str(source), "--name", "a", "--text", "words", "--target", "steepness=steep", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 80
+
+    assert run([str(source), "--name", "b", "--text", "words", "--target", "steepness=stepe", *where]) == 1
+    assert "steepness is missing at 'stepe': 80; the first row has 'no'" in capsys.readouterr().err
+    assert run([str(source), "--name", "b", "--text", "wrods", "--target", "steepness=steep", *where]) == 1
+    assert "no text at 'wrods': 80; the first row has 'no', 'words'" in capsys.readouterr().err
 
 
 def test_rows_without_id_are_named_by_content_and_exact_copies_stay_on_one_side(tmp_path: Path):
@@ -326,7 +354,7 @@ def test_a_spreadsheet_is_read_as_spreadsheets_write_it(tmp_path: Path, capsys: 
         "line 9: energy is not a number",
         "line 10: empty text",
         "line 11: malformed CSV",
-        "line 212: text is not Unicode",
+        "line 212: text is not UTF-8",
     ]
     rows = {row.id: row for row in imported(tmp_path / "a")}
     assert len(rows) == 201

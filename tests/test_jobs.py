@@ -1,10 +1,12 @@
 """Jobs: started once, found by anyone, and honest about how they ended. Every job here is a real process."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from servers.core.answers import Answer, parse_answer
 from servers.core.dataset import Example
 from servers.core.disk import read_json, read_jsonl, write_jsonl
-from servers.core.job_files import SampleSpec, TrainResult, TrainSpec, locked_pid
+from servers.core.job_files import SampleSpec, TrainResult, TrainSpec, is_alive, locked_pid, try_lock
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import model_digest
 from servers.core.student import Student, StudentHparams
@@ -204,6 +206,36 @@ def test_a_job_that_cannot_do_its_work_says_why(tmp_path: Path):
     assert job.state == "failed"
     assert job.error is not None and job.error.endswith("error: 9 rows to train on; a student needs at least 10")
     assert "Traceback" not in (workspace.job_dir(JOB) / "log.txt").read_text()
+
+
+def test_a_job_that_dies_at_its_start_has_failed_for_anyone_who_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: whether a job lives is seen from its lock, so the first look after its death says failed, never queued."""
+    workspace, spec = training(tmp_path)
+    folder = workspace.job_dir(JOB)
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # a Python that does not come up
+    JobStore(workspace).start(spec)
+    pid = locked_pid(folder)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+
+    job = JobStore(workspace).status(JOB)
+
+    assert (job.state, job.attempt, job.model) == ("failed", 1, None)
+    assert job.error is not None and "it left no word" in job.error
+    assert read_json(folder / "status.json")["state"] == "failed"
+
+
+def test_who_only_looks_at_a_job_keeps_nobody_from_starting_it(tmp_path: Path):
+    """Bug: a job run by hand was refused as running when somebody asked for its status at that moment."""
+    looking = os.open(tmp_path / "job.lock", os.O_RDONLY | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    looked = threading.Timer(0.02, os.close, (looking,))
+    looked.start()
+
+    lock = try_lock(tmp_path)
+
+    assert lock is not None and is_alive(tmp_path)
+    os.close(lock)
+    looked.join()
 
 
 def test_a_job_id_stands_for_one_piece_of_work(tmp_path: Path):

@@ -117,3 +117,21 @@ def test_every_figure_has_a_written_definition():
     for name in aggregate([], KOTONE, cost_usd=None):
         known = {name, name.replace(name.rpartition("_")[2], "<dimension>")}
         assert known & set(DEFINITIONS) or name in {"mae_raw"} or name.startswith("r2_score_")
+
+
+@pytest.mark.parametrize("n", [3, 7, 47])
+def test_targets_that_are_all_equal_have_no_r2(n: int):
+    """Bug: the mean of equal decimals can miss them by a rounding error; the r2 was then -10^30."""
+    rows = scored([example(k, 33.3) for k in range(n)], [answer(k, constant(40)) for k in range(n)])
+
+    metrics = aggregate(rows, KOTONE, cost_usd=0.0)
+
+    assert metrics["r2_score"] is None and metrics["r2_score_energy"] is None
+
+
+def test_an_evaluation_of_nothing_but_invalid_answers_has_the_worst_figures_and_all_of_them():
+    """Ours: a broken model is measured like any other."""
+    metrics = aggregate(scored([example(1, 0), example(2, 100)], [answer(1, ""), answer(2, "?")]), KOTONE, cost_usd=0.0)
+
+    assert metrics["vector_mae"] == 100 and metrics["mse_norm"] == 1 and metrics["json_valid_rate"] == 0
+    assert metrics["r2_score"] == -3 and metrics["intent_score_mean"] == 0

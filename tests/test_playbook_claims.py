@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from servers.core.disk import write_json
-from tests.playbook_world import World, call, measured_begin, recorded_begin, refusal
+from tests.playbook_world import World, measured_begin, recorded_begin
+from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
 

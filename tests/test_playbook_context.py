@@ -9,13 +9,12 @@ from tests.playbook_world import (
     STAND_IN,
     World,
     altered,
-    call,
     failed,
     measured_begin,
     read_back,
     recorded_begin,
-    refusal,
 )
+from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
 

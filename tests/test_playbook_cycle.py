@@ -10,7 +10,8 @@ import pytest
 from servers.core.disk import write_json
 from servers.core.registry import Registry
 from servers.playbook.__main__ import main
-from tests.playbook_world import World, call, measured_begin, recorded_begin, refusal
+from tests.playbook_world import World, measured_begin, recorded_begin
+from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
 

@@ -253,7 +253,6 @@ def make_view(**changes: Any) -> ReportView:
                     dimension=name,
                     signal="none" if name == "complexity" else "weak" if name == "warmth" else "learnable",
                     r2=0.02 if name == "complexity" else 0.4,
-                    p=0.001,
                     text_model_mae=13.2,
                     constant_mae=17.1,
                     ratio=1.0 if name == "complexity" else 0.77,
@@ -267,7 +266,6 @@ def make_view(**changes: Any) -> ReportView:
             warnings=["two texts stand with different targets"],
         ),
         "augmentation": AugmentationShown(
-            plan="augment-0a1b2c3d4e5f",
             teacher="the demo world",
             focus=["nostalgia", "acousticness"],
             added=100,

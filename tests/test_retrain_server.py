@@ -21,6 +21,7 @@ from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
 from servers.playbook.cycles import open_cycle
 from servers.retrain.server import build_room
+from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
 TASK = load_task("kotone")
@@ -109,22 +110,6 @@ def _example(number: int) -> Example:
     text = f"a {words[number % 5]} and {words[number % 4]} piece, number {number}"
     target = {name: float(number % 5 * 18 + place) for place, name in enumerate(TASK.names)}
     return Example(id=f"r{number}", text=text, target=target, source="import")
-
-
-async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """A tool's result; AssertionError with its words where it refused."""
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    assert result.structured_content is not None
-    content: dict[str, Any] = result.structured_content
-    return content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The words with which a tool refuses."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error, result.structured_content
-    return str(getattr(result.content[0], "text", ""))
 
 
 def change(name: str, value: float, reason: str = "to see what it does") -> Mapping[str, object]:

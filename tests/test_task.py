@@ -45,6 +45,10 @@ def test_a_few_lines_are_a_task(tmp_path: Path):
         ("min_gain = 0.3", "", "gate.min_gain: Field required"),
         ('"rate {text}"', '"rate it"', "{text} is missing"),
         ("[gate]", "[scale]\nlow = 5\nhigh = 5\n[gate]", "low 5.0 is not below high 5.0"),
+        ("[gate]", "[scale]\nhigh = inf\n[gate]", "scale.high: Input should be a finite number"),
+        ("[gate]", "[scale]\nhigh = 1e200\n[gate]", "too wide"),
+        ("min_gain = 0.3", "min_gain = inf", "gate.min_gain: Input should be a finite number"),
+        ("[gate]", '[[keywords]]\nwords = ["a"]\npoints = { strength = nan }\n[gate]', "should be a finite number"),
         ("[gate]", '[[keywords]]\nwords = ["a"]\npoints = { body = 1 }\n[gate]', "unknown dimension 'body'"),
         (
             "[gate]",

@@ -1,4 +1,4 @@
-"""All five real servers in memory over one artifacts folder, for tests that work by hand."""
+"""All five real servers in memory over one artifacts folder, for tests that work by hand; and how a tool is called."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,6 +8,28 @@ from typing import Any, Self
 from mcp import Client
 
 from servers.catalogue import all_servers
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A tool's typed result; AssertionError with its words where it refused."""
+    _, content = await _answered(client, tool, arguments)
+    return content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """The words with which a tool refuses."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error, f"{tool} did not refuse: {result.structured_content}"
+    return str(getattr(result.content[0], "text", ""))
+
+
+async def _answered(client: Client, tool: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A tool's text block and its typed result."""
+    result = await client.call_tool(tool, arguments)
+    text = str(getattr(result.content[0], "text", ""))
+    assert not result.is_error, f"{tool}: {text}"
+    content: dict[str, Any] = result.structured_content or {}
+    return text, content
 
 
 class Workshop:
@@ -34,19 +56,14 @@ class Workshop:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's typed result; AssertionError with its words where it refused."""
-        result = await self._owner[tool].call_tool(tool, arguments)
-        text = str(getattr(result.content[0], "text", ""))
-        assert not result.is_error, f"{tool}: {text}"
+        text, content = await _answered(self._owner[tool], tool, arguments)
         if tool.endswith("_tool"):
             self.calls.append({"tool": tool, "arguments": arguments, "text": text, "is_error": False})
-        content: dict[str, Any] = result.structured_content or {}
         return content
 
     async def refusal(self, tool: str, **arguments: Any) -> str:
         """The words with which a tool refuses."""
-        result = await self._owner[tool].call_tool(tool, arguments)
-        assert result.is_error, f"{tool} did not refuse: {result.structured_content}"
-        return str(getattr(result.content[0], "text", ""))
+        return await refusal(self._owner[tool], tool, **arguments)
 
     async def follow(self, cycle: str, until: str | None = None, limit: int = 60) -> list[str]:
         """Do what get_cycle says comes next, the first of its steps each time, until a tool is due or the cycle closes.
@@ -62,13 +79,18 @@ class Workshop:
             for step in _together(state["next_steps"]):
                 arguments = dict(step["arguments"])
                 if step["tool"] == "record_context":
-                    server = {"name": "etude-wandb-local", "version": "0.1.0"}
-                    arguments |= {"server": server, "calls": self.calls}
+                    arguments |= {"server": self._wandb_server(), "calls": self.calls}
                 await self.call(step["tool"], **arguments)
                 done.append(step["tool"])
                 if step["tool"] == "record_context":
                     self.calls.clear()
         raise AssertionError(f"{cycle} is not closed after {limit} steps: {done}")
+
+    def _wandb_server(self) -> dict[str, str]:
+        """Who answers the W&B calls, from the handshake."""
+        info = self._owner["query_wandb_tool"].server_info
+        assert info is not None
+        return {"name": info.name, "version": info.version}
 
 
 def _together(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from servers.core.dataset import Example
 from servers.core.near_copies import Sketch, groups, near_pairs
 from servers.core.task import Task
 
-NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")  # without its sign; a full stop may follow
 LENGTH_FACTOR = 3.0  # a text over this many times the longest train text, or under its inverse of the shortest, is odd
 # Shares of the scale. Two careful demo readings differ by 0.07 on the mean dimension, and by over 0.30 on the worst in
 # one row of a hundred; another reader errs everywhere a little, so there the mean is looked at.
@@ -96,7 +96,7 @@ def _odd(draft: Draft, task: Task, shortest: int, longest: int) -> str | None:
     label = draft.label(task.scale)
     if any(not task.scale.low <= label[name] <= task.scale.high for name in task.names):
         return "label out of range"
-    values = {f"{label[name]:g}" for name in task.names}
+    values = {f"{abs(label[name]):g}" for name in task.names}
     if any(f"{float(number):g}" in values for number in NUMBER.findall(draft.text)):
         return "a number in the text gives a label away"
     if not _agree(draft, label, task):

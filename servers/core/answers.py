@@ -5,7 +5,6 @@ nothing around it. Everything else is invalid, and the reason is kept; nothing i
 """
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,7 +71,8 @@ def parse_answer(text: str, task: Task) -> dict[str, float]:
 def _in_range(name: str, value: Any, task: Task) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidAnswer(f"{name!r} is not a number")
-    if not (math.isfinite(value) and task.scale.low <= value <= task.scale.high):
+    # The scale is finite, so NaN, infinity and whole numbers too large for a float fail the comparison.
+    if not task.scale.low <= value <= task.scale.high:
         raise InvalidAnswer(f"{name!r} is outside {task.scale.low:g} to {task.scale.high:g}")
     return float(value)
 

@@ -15,7 +15,7 @@ from servers.core.dataset import Example
 from servers.core.disk import digest
 from servers.core.medians import weighted_median
 from servers.core.models import intact_folder, trained_model
-from servers.core.student import Student
+from servers.core.student import FAMILY, Student
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 
@@ -81,7 +81,7 @@ class StudentArm:
         ValueError: it was trained for other dimensions or another scale.
     """
 
-    arm = "student"
+    arm = FAMILY
 
     def __init__(self, task: Task, model_id: str, student: Student, weights_digest: str) -> None:
         learned = student.description

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from servers.core.dataset import Card, Example
+from servers.core.medians import left_out_median
 from servers.core.near_copies import groups, near_pairs
 from servers.core.statistics import Floats
 from servers.core.task import Task
@@ -65,7 +66,7 @@ class Diagnosis(Wire):
     leakage: dict[str, int]
     """Training rows with an exact or near copy in diagnose, or a near copy in the sealed split."""
     label_shift: dict[str, float]
-    """Mean of train less mean of diagnose, in standard deviations of diagnose."""
+    """Mean of train less mean of diagnose, in standard deviations of diagnose; 0 where diagnose has no spread."""
     warnings: list[str]
 
     def with_signal(self) -> list[str]:
@@ -89,7 +90,12 @@ def diagnose(
             to have it.
         diagnose_rows: Diagnose rows.
         near_sealed: How many training rows are near-copies of sealed rows, counted by the judge.
+
+    Raises:
+        ValueError: train or diagnose has no rows.
     """
+    if not train or not diagnose_rows:
+        raise ValueError(f"{len(train)} train and {len(diagnose_rows)} diagnose rows; both need some to be diagnosed")
     original = [row for row in train if not row.source.startswith(("teacher:", "replay"))]
     texts, targets, conflict = _distinct([*original, *diagnose_rows], task)
     dimensions = _signal(texts, targets, task)
@@ -105,7 +111,7 @@ def diagnose(
         dimensions=dimensions,
         copies={
             "exact": len(train_texts) - len({normalised(text) for text in train_texts}),
-            "near_groups": int(np.sum(np.bincount(groups(train_texts).labels) > 1)) if train_texts else 0,
+            "near_groups": int(np.sum(np.bincount(groups(train_texts).labels) > 1)),
             "conflicting_texts": conflict.texts,
         },
         leakage=leaks,
@@ -213,7 +219,8 @@ class _LeaveOneOut:
         squares = np.array([np.square(errors).mean(axis=0) for errors in self.errors(targets, REGULARISATION)])
         n = len(targets)
         spread = np.square((targets - targets.mean(axis=0)) * n / max(1, n - 1)).mean(axis=0)
-        r2 = np.where(spread > 0, 1 - squares.min(axis=0) / np.where(spread > 0, spread, 1), 0.0)
+        varied = np.ptp(targets, axis=0) > 0  # the spread of equal targets may be a rounding error instead of 0
+        r2 = np.where(varied, 1 - squares.min(axis=0) / np.where(varied, spread, 1), 0.0)
         return r2, REGULARISATION[squares.argmin(axis=0)]
 
 
@@ -224,9 +231,8 @@ def _text_model_error(left_out: _LeaveOneOut, targets: Floats, regularisation: F
 
 
 def _leave_one_out_median_error(targets: Floats) -> Floats:
-    """Mean absolute error of the median of the other rows, shape (dimensions,)."""
-    medians = [np.median(np.delete(targets, i, axis=0), axis=0) for i in range(len(targets))]
-    errors: Floats = np.abs(np.array(medians) - targets).mean(axis=0)
+    """Mean absolute error of the median of the other rows, shape (dimensions,); 0 where there is one row."""
+    errors: Floats = np.abs(left_out_median(targets) - targets).mean(axis=0)
     return errors
 
 
@@ -246,8 +252,7 @@ def _shift(train: Sequence[Example], diagnose_rows: Sequence[Example], task: Tas
 
     def shift(name: str) -> float:
         here, there = column(train, name), column(diagnose_rows, name)
-        spread = float(there.std())
-        return float((here.mean() - there.mean()) / spread) if spread else 0.0
+        return float((here.mean() - there.mean()) / there.std()) if np.ptp(there) else 0.0
 
     return {name: shift(name) for name in task.names}
 

@@ -81,7 +81,8 @@ def append_jsonl(path: Path, row: Any) -> None:
     line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n"
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, line.encode())
+        # Half a character, which a caller may send, is no UTF-8; escaped it is JSON, and reads back as it came.
+        os.write(handle, line.encode(errors="backslashreplace"))
     finally:
         os.close(handle)
 

@@ -104,10 +104,17 @@ class EvaluationStore:
         return Evaluation.model_validate(read_json(path))
 
     def rows(self, evaluation_id: str) -> list[ScoredRow]:
-        """The scored rows of one evaluation, in the order of the split."""
-        self.get(evaluation_id)
+        """The scored rows of one evaluation, in the order of the split.
+
+        Raises:
+            ValueError: there is no such evaluation, or its rows are not all there.
+        """
+        wanted = self.get(evaluation_id).n
         path = self._workspace.evaluation_dir(evaluation_id) / "rows.jsonl"
-        return [ScoredRow.model_validate(row) for row in read_jsonl(path)]
+        rows = [ScoredRow.model_validate(row) for row in read_jsonl(path)]
+        if len(rows) != wanted:
+            raise ValueError(f"{path} holds {len(rows)} of {wanted} rows; restore it, or delete its folder")
+        return rows
 
     def all(self) -> list[Evaluation]:
         """Every evaluation, oldest first."""

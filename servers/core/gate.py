@@ -10,6 +10,7 @@ without promotion shows its outcome and the checks that are not statistical; the
 shown after each try would teach the agent the sealed rows (Blum & Hardt 2015, "The Ladder").
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from servers.core.statistics import Comparison, Floats, Labels, compare
+from servers.core.statistics import Comparison, Floats, Labels, compare, smallest_p_value
 from servers.core.task import GateRules
 from servers.core.wire import Wire
 
@@ -151,8 +152,10 @@ def shown(verdict: Verdict) -> Verdict:
 
 
 def visible(evidence: Evidence, level: float) -> float:
-    """The smallest gain, in points, that rows with the foreseen spread show at `level`."""
+    """The smallest gain, in points, that rows with the foreseen spread show at `level`; infinite for too few groups."""
     clusters = len(np.unique(evidence.clusters))
+    if smallest_p_value(clusters) > level:
+        return math.inf
     return float(stdtrit(clusters - 1, 1 - level)) * evidence.expected_standard_error
 
 

@@ -8,6 +8,7 @@ artifacts folder can be moved. Both sides use this module: the servers that star
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
 METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model", "log.txt"
 LOCK = "job.lock"
+LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
 
 
 class TrainSpec(Wire):
@@ -133,7 +135,7 @@ def read_spec(folder: Path) -> JobSpec:
     try:
         return _JOB_SPEC.validate_python(read_json(path))
     except ValidationError as error:
-        raise ValueError(f"{path} is not a job specification: {_first(error)}") from error
+        raise ValueError(f"{path} is not a job specification: {problem_in(error)}") from error
 
 
 def read_progress(folder: Path) -> Progress:
@@ -146,7 +148,7 @@ def read_progress(folder: Path) -> Progress:
     try:
         return Progress.model_validate(read_json(path))
     except (FileNotFoundError, ValidationError) as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({_first(error)})"
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({problem_in(error)})"
         raise ValueError(f"{path} is {reason}; delete {folder} and start the job again") from error
 
 
@@ -177,20 +179,6 @@ def begin_attempt(folder: Path) -> Progress:
     return progress
 
 
-def try_lock(folder: Path) -> int | None:
-    """Take the lock that stands for the job's process; the open handle, or None where a process holds it.
-
-    Whoever inherits the handle keeps the lock, and the kernel lets go of it when the last of them has ended.
-    """
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
-
-
 def is_alive(folder: Path) -> bool:
     """Whether a process holds the job's lock."""
     try:
@@ -206,6 +194,26 @@ def is_alive(folder: Path) -> bool:
     return False
 
 
+def try_lock(folder: Path) -> int | None:
+    """Take the lock that stands for the job's process; the open handle, or None where a process holds it.
+
+    Whoever inherits the handle keeps the lock, and the kernel lets go of it when the last of them has ended.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Somebody who only looks holds a shared lock for a moment; a process that lives holds the lock itself.
+            if is_alive(folder) or time.monotonic() > deadline:
+                os.close(handle)
+                return None
+            time.sleep(0.001)
+        else:
+            return handle
+
+
 def write_pid(handle: int, pid: int | None) -> None:
     """Note in the lock which process it stands for; None while there is none yet."""
     os.ftruncate(handle, 0)
@@ -218,6 +226,7 @@ def locked_pid(folder: Path) -> int | None:
     return int(words) if words.isdecimal() else None
 
 
-def _first(error: ValidationError) -> str:
+def problem_in(error: ValidationError) -> str:
+    """The first thing that is wrong with a document, and where in it."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

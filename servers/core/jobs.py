@@ -40,12 +40,9 @@ from servers.core.job_files import (
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
-__all__ = ["ENDED", "LOCK_HANDLE", "JobStatus", "JobStore", "State"]
-
 ENDED = ("succeeded", "failed", "cancelled")
 LOCK_HANDLE = "ETUDE_JOB_LOCK"  # tells the job which inherited handle is its lock
 START_LOCK = "start.lock"
-LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
 TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +61,6 @@ class JobStatus(Wire):
     state: State
     attempt: int
     """Counts the starts."""
-    dataset: str | None
     cycle: str | None
     plan_id: str | None
     message: str
@@ -101,7 +97,7 @@ class JobStore:
         with _start_lock(folder, wait=True):
             if (folder / SPEC).exists() and read_spec(folder) != spec:
                 raise ValueError(f"job {spec.job_id!r} was started with another specification; plan_retrain again")
-            if (lock := _lock_of_a_dead_job(folder)) is not None:
+            if (lock := try_lock(folder)) is not None:
                 try:
                     if not (folder / RESULT).exists():
                         self._begin(folder, spec, lock)
@@ -186,17 +182,6 @@ def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
         os.close(handle)
 
 
-def _lock_of_a_dead_job(folder: Path) -> int | None:
-    """The job's lock, or None where its process lives."""
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while (lock := try_lock(folder)) is None:
-        # Somebody who only looks holds a shared lock for a moment; a process that lives holds the lock itself.
-        if is_alive(folder) or time.monotonic() > deadline:
-            return None
-        time.sleep(0.001)
-    return lock
-
-
 def _environment(lock: int) -> dict[str, str]:
     """The server's environment, with the lock, one thread, and this source where it is not installed."""
     environment = {**os.environ, **ONE_THREAD, LOCK_HANDLE: str(lock), "PYTHONUNBUFFERED": "1"}
@@ -233,13 +218,11 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
     seconds = _seconds_between(progress.started_at, progress.updated_at if progress.state in ENDED else now())
     if state == "succeeded":
         seconds = float(read_json(folder / RESULT)["seconds"])
-    training = isinstance(spec, TrainSpec)
     return JobStatus(
         job_id=spec.job_id,
         kind=spec.kind,
         state=state,
         attempt=progress.attempt,
-        dataset=spec.dataset if isinstance(spec, TrainSpec) else None,
         cycle=spec.cycle,
         plan_id=spec.plan_id,
         message=progress.message,
@@ -247,7 +230,7 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
         of=progress.of,
         started_at=progress.started_at,
         seconds=round(seconds, 3),
-        model=spec.model_id if training and state == "succeeded" else None,
+        model=spec.model_id if isinstance(spec, TrainSpec) and state == "succeeded" else None,
         error=(progress.error or _why(folder, progress.attempt)) if state == "failed" else None,
     )
 

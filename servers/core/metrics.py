@@ -288,8 +288,10 @@ def _mean(values: Sequence[float] | Floats) -> float | None:
 
 
 def _r2(errors: Floats, targets: Floats) -> float | None:
-    spread = float(np.square(targets - targets.mean()).sum()) if len(targets) else 0.0
-    return None if spread == 0 else 1 - float(np.square(errors).sum()) / spread
+    # Equal targets are asked for as such: their mean may miss them by a rounding error, and so has a spread.
+    if len(targets) == 0 or np.ptp(targets) == 0:
+        return None
+    return 1 - float(np.square(errors).sum() / np.square(targets - targets.mean()).sum())
 
 
 def _sanity(row: ScoredRow, task: Task) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from servers.core.disk import digest, file_digest, read_json
-from servers.core.job_files import MODEL, RESULT, TrainResult
+from servers.core.job_files import MODEL, RESULT, TrainResult, problem_in
 from servers.core.workspace import Workspace
 
 TRAINED_ID = re.compile(r"[a-z_]+-([0-9a-f]{12})")
@@ -66,6 +66,4 @@ def _read(file: Path) -> TrainResult:
     try:
         return TrainResult.model_validate(read_json(file))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{file} is not the result of a training ({where}: {first['msg']}); delete its job") from error
+        raise ValueError(f"{file} is not the result of a training ({problem_in(error)}); delete its job") from error

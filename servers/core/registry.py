@@ -17,6 +17,8 @@ Action = Literal["begin", "promote", "rollback"]
 
 CONSTANT = "constant"
 """What serves before any model does."""
+MIN_REMEDIES = 3
+"""Trace-linked failures, with what was changed for each, that a promotion needs."""
 
 
 class Move(Wire):

@@ -36,7 +36,8 @@ class Comparison(Wire):
     n: int
     clusters: int
     smallest_visible: float
-    """The smallest gain, in points, that would have been shown at `level` with this spread and these rows."""
+    """The smallest gain, in points, that would have been shown at `level` with this spread and these rows, were there
+    clusters enough for that level."""
 
 
 def clustered_standard_error(values: Floats, clusters: Labels) -> float:
@@ -47,6 +48,11 @@ def clustered_standard_error(values: Floats, clusters: Labels) -> float:
         return float("inf")
     sums = np.bincount(index, weights=values - values.mean())
     return float(np.sqrt(groups / (groups - 1) * np.square(sums).sum()) / len(values))
+
+
+def smallest_p_value(groups: int) -> float:
+    """What so many clusters can show at the very most: the sign-flip test's smallest p-value."""
+    return 2.0**-groups
 
 
 def compare(candidate: Floats, champion: Floats, clusters: Labels, level: float = 0.025) -> Comparison:
@@ -89,5 +95,5 @@ def _tails(mean: float, error: float, groups: int) -> tuple[float, float]:
     if mean == 0.0 and error == 0.0:  # both models answered the same everywhere: nothing is shown either way
         return 1.0, 1.0
     t = mean / error if error > 0 else math.copysign(math.inf, mean)
-    floor = 2.0**-groups
+    floor = smallest_p_value(groups)
     return max(float(stdtr(groups - 1, t)), floor), max(float(stdtr(groups - 1, -t)), floor)

@@ -18,7 +18,7 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from servers.core.disk import read_json, write_json
 from servers.core.medians import Floats, left_out_median, weighted_median
@@ -57,7 +57,7 @@ class StudentHparams(Wire):
         """The candidates, ascending, evenly spaced in the logarithm."""
         decades = np.log10(self.max_penalty / self.min_penalty)
         count = 1 + round(PENALTIES_A_DECADE * decades)
-        return [float(f"{value:.6g}") for value in np.geomspace(self.min_penalty, self.max_penalty, max(count, 1))]
+        return [float(f"{value:.6g}") for value in np.geomspace(self.min_penalty, self.max_penalty, count)]
 
     @model_validator(mode="after")
     def _can_be_trained(self) -> Self:
@@ -201,7 +201,7 @@ class Student:
                     for runs, counts in (("words", "word_counts"), ("chars", "char_counts"))
                 )
                 coefficients = arrays["coefficients"]
-        except (OSError, KeyError, EOFError, ValidationError, zipfile.BadZipFile, ValueError) as error:
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{folder} holds no usable student ({reason}); train again, or roll back") from error
         hparams = description.hparams

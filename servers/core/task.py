@@ -4,6 +4,7 @@ Everything that differs between tasks stands here: dimensions, scale, prompt, ke
 (tags, slots) derived from a vector, thresholds of the gate, and where the importer finds text and target in a file.
 """
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Self
@@ -16,7 +17,8 @@ TASKS = Path(__file__).parent / "tasks"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Dimension(Wire):
@@ -32,8 +34,8 @@ class Dimension(Wire):
 class Scale(Wire):
     """The values that a dimension may take, both ends included."""
 
-    low: float = 0.0
-    high: float = 100.0
+    low: Finite = 0.0
+    high: Finite = 100.0
     integers: bool = True
     """Whether a careful labeller writes whole numbers. An answer with decimals is still valid."""
 
@@ -49,6 +51,8 @@ class Scale(Wire):
     def _has_a_width(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"scale: low {self.low} is not below high {self.high}")
+        if not math.isfinite(self.width * self.width):  # squared errors are taken
+            raise ValueError(f"scale: from {self.low} to {self.high} is too wide; choose other units")
         return self
 
 
@@ -57,7 +61,7 @@ class KeywordRule(Wire):
 
     words: list[str] = Field(min_length=1)
     """Beginnings of words, lower case: 'nostalg' meets 'nostalgic'."""
-    points: dict[str, float] = Field(min_length=1)
+    points: dict[str, Finite] = Field(min_length=1)
     """By dimension, points added to the middle of the scale."""
 
 
@@ -66,8 +70,8 @@ class Choice(Wire):
 
     choose: str | None
     dimension: str | None = None
-    above: float | None = None
-    below: float | None = None
+    above: Finite | None = None
+    below: Finite | None = None
 
     def applies(self, vector: dict[str, float]) -> bool:
         if self.dimension is None:

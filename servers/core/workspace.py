@@ -1,7 +1,8 @@
 """The artifacts folder: where everything lies, which names are allowed, and who may write now.
 
 Paths are built here and nowhere else, from names that were checked, so no argument of a tool can point outside.
-The sealed folder may lie elsewhere, to give it to another user; only the eval server reads it.
+The sealed folder may lie elsewhere. Only the eval server reads the rows in it; the augment server reads the sketch of
+them, keyed hashes without a text, to leave near copies out.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from pathlib import Path
 from servers.core.disk import now
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-LOCK_WAIT_S = 10.0  # longer than any tool holds the lock; jobs run without it
+LOCK_WAIT_S = 10.0  # longer than a tool holds the lock for a thousand rows; jobs run without it
 
 
 def checked_name(name: str, what: str) -> str:

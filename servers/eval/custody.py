@@ -37,7 +37,7 @@ class Custody:
         """The newest version of a dataset; 'demo' and 'demo-SEED' are written when they are first asked for.
 
         Raises:
-            ValueError: there is no such dataset, or it is not of this task.
+            ValueError: there is no such dataset, or it is not of this task as the task stands now.
         """
         demo = DEMO.fullmatch(name)
         if demo and name not in self._store.names():
@@ -45,6 +45,7 @@ class Custody:
         card = self._store.head(name)
         if card.task != self._task.name:
             raise ValueError(f"dataset {name!r} is of task {card.task!r}, not of {self._task.name!r}; choose another")
+        self._refuse_changed_task(card)
         return card
 
     def create(
@@ -116,13 +117,33 @@ class Custody:
         return [Answer.model_validate(row) for row in read_jsonl(self._predictions_file(card, model_id))]
 
     def verdicts(self, card: Card) -> list[dict[str, Any]]:
-        """All verdicts ever asked of this sealed split, oldest first."""
-        return list(read_jsonl(self._folder(card) / "verdicts.jsonl"))
+        """All verdicts that this sealed split spent, oldest first.
+
+        Raises:
+            ValueError: the file is gone or damaged, so that nobody knows what was spent.
+        """
+        file = self._folder(card) / "verdicts.jsonl"
+        # It is there from the beginning and replaced whole; read as empty, it would give back all that was spent.
+        text = file.read_text(encoding="utf-8") if file.exists() else None
+        if text is None or not (text.endswith("\n") or text == ""):
+            raise ValueError(f"the verdicts of {card.name!r} in {file} are missing or cut short; restore the file")
+        return list(read_jsonl(file))
 
     def append_verdict(self, card: Card, verdict: dict[str, Any]) -> None:
         """Add a verdict. The caller holds the workspace's lock."""
         # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
         write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
+
+    def _refuse_changed_task(self, card: Card) -> None:
+        """Rows keep the dimensions and the scale that they were imported with; a task file may be edited since."""
+        names, scale = self._task.names, self._task.scale
+        for row in self._store.train(card.name, card.root):
+            if set(row.target) != set(names) or not all(scale.low <= v <= scale.high for v in row.target.values()):
+                raise ValueError(
+                    f"dataset {card.name!r} was imported for other dimensions or another scale than task "
+                    f"{self._task.name!r} has now: {', '.join(names)} from {scale.low:g} to {scale.high:g}; "
+                    "undo the change to the task, or import the rows again under another name"
+                )
 
     def _write_demo(self, name: str, seed: int) -> None:
         if self._task.names != list(DIMENSIONS):

@@ -6,7 +6,9 @@ The summary goes to stdout, all else to stderr. Nothing is written unless the wh
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import NoReturn
 
 from servers.core.dataset import Card, DatasetStore, SplitSizes
 from servers.core.disk import file_digest, now, write_json
@@ -21,12 +23,22 @@ from servers.eval.source_files import open_source
 MIN_ROWS = 60  # three sides of 20
 MAX_BAD_SHARE = 0.05
 SHOWN_BAD_ROWS = 20
+SHOWN_OF_A_REASON = 3
+MANY_ROWS = 5000  # from here on, looking for near copies takes long enough to be announced
 SHOWN_FIELDS_CHARS = 200
 
 EXAMPLE = """example:
   etude import requests.csv --name mine --text request --target energy=e --target warmth=w
 
 The other dimensions are then looked for under their own names. One row a line (.jsonl), or .csv, or .parquet."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
 
 
 class NearCopyGroups(Wire):
@@ -63,15 +75,18 @@ def run(arguments: list[str]) -> int:
         settings = load_settings(asked.config, asked.artifacts, asked.task)
         workspace, task = settings.open()
         summary = _import(asked, workspace, task)
-    except (ValueError, Busy, OSError) as error:
+    except (ValueError, Busy) as error:
         print(f"etude import: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"etude import: cannot use {error.filename!r}: {error.strerror or error}", file=sys.stderr)
         return 1
     print(json.dumps(summary.model_dump(), indent=2) if asked.json else _in_words(summary))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="etude import",
         description="Bring your own rows in: a text and a number for each dimension of the task.",
         epilog=EXAMPLE,
@@ -131,6 +146,8 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
         "read": intake.read,
         "dropped_by_reason": intake.dropped(),
     }
+    if len(intake.kept) >= MANY_ROWS:
+        print(f"{intake.read} rows read; looking for near copies and splitting them", file=sys.stderr)
     with workspace.writing("etude import"):
         already_there = name in DatasetStore(workspace).names()
         card = Custody(workspace, task).create(name, intake.kept, recipe=told)
@@ -176,9 +193,12 @@ def _refusal(intake: Intake, source: Path, max_bad_share: float) -> str | None:
 
 
 def _show_rejected(intake: Intake, unit: str, report: Path | None) -> None:
-    for row in intake.rejected[:SHOWN_BAD_ROWS]:
-        print(f"{unit} {row.number}: {row}", file=sys.stderr)
-    if (more := len(intake.rejected) - SHOWN_BAD_ROWS) > 0:
+    shown: Counter[str] = Counter()
+    for row in intake.rejected:
+        if shown[row.reason] < SHOWN_OF_A_REASON and shown.total() < SHOWN_BAD_ROWS:
+            shown[row.reason] += 1
+            print(f"{unit} {row.number}: {row}", file=sys.stderr)
+    if (more := len(intake.rejected) - shown.total()) > 0:
         print(f"and {more} more" + (f"; all of them are in {report}" if report else ""), file=sys.stderr)
 
 
@@ -201,13 +221,16 @@ def _in_words(summary: ImportSummary) -> str:
     near, rows = summary.near_copy_groups, summary.rows
     dropped = ", ".join(f"{reason}: {count}" for reason, count in summary.dropped_by_reason.items())
     state = "was here already, nothing changed" if summary.already_there else f"version {summary.fingerprint}"
+    copies = (
+        f"{near.rows} rows in {near.groups} groups, the largest of {near.largest}, "
+        f"at similarity {summary.near_copy_threshold:g}; none is parted"
+    )
     return "\n".join(
         [
             f"{summary.dataset}: {state}",
             f"rows: {summary.read} read, {summary.kept} kept" + (f", dropped: {dropped}" if dropped else ""),
             f"splits: train {rows.train}, diagnose {rows.diagnose}, gate {rows.gate} (sealed)",
-            f"near copies: {near.rows} rows in {near.groups} groups, the largest of {near.largest}, "
-            f"at similarity {summary.near_copy_threshold:g}; none is parted",
+            f"near copies: {copies if near.groups else 'none'}",
             f"next: etude cycle --dataset {summary.dataset}",
         ]
     )

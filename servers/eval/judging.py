@@ -16,7 +16,7 @@ from servers.core.gate import Check, Evidence, Outcome, Verdict, judge, level_fo
 from servers.core.metrics import RowScorer, error_matrix
 from servers.core.near_copies import groups
 from servers.core.registry import Registry
-from servers.core.statistics import Floats, compare
+from servers.core.statistics import Floats, Labels, compare
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -48,7 +48,7 @@ class GateDocument(Wire):
     """Without promotion only those that are not statistical."""
     focus_dimensions: list[str]
     verdicts_asked: int
-    """Of this sealed split so far, this one included."""
+    """That looked at this sealed split's errors so far; a candidate unfit for service spends none."""
     asked_at: str
 
 
@@ -91,7 +91,7 @@ class Judge:
                 # Only a verdict that looked at the errors spends; a candidate unfit for service may come back mended.
                 self._custody.append_verdict(card, stored)
                 verdicts = [*verdicts, stored]
-        return self._publish(cycle, stored, len(verdicts))
+        return self._publish(opened, candidate, stored, len(verdicts))
 
     def _refuse_stale_champion(self, opened: Opening) -> None:
         current = self._registry.champion(opened.dataset) or "constant"
@@ -115,12 +115,16 @@ class Judge:
             candidate=errors,
             champion=self._errors(card, champion, rows)[0],
             constant=self._errors(card, constant, rows)[0],
-            clusters=groups([row.text for row in rows]).labels,
+            clusters=self._clusters(card, [row.text for row in rows]),
             json_valid_rate=valid,
             p95_latency_ms=self._evaluation(opened.cycle, candidate).metrics["p95_inference_latency_ms"],
             leaked_rows=self._custody.count_near(card, [row.text for row in trained_on]),
-            expected_standard_error=self._foreseen_error(opened.cycle, candidate, champion, len(rows)),
+            expected_standard_error=self._foreseen_error(opened.cycle, card, candidate, champion, len(rows)),
         )
+
+    def _clusters(self, card: Card, texts: Sequence[str]) -> Labels:
+        """Near-copy group of each text, at the card's similarity; however large, a group is one piece of evidence."""
+        return groups(texts, card.near_copy_threshold, max_share=1.0).labels
 
     def _errors(self, card: Card, arm: Arm, rows: Sequence[Example]) -> tuple[Floats, float]:
         """Errors of one model on the sealed rows, shape (rows, dimensions), and its share of valid answers."""
@@ -148,17 +152,17 @@ class Judge:
             raise ValueError(f"{arm.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
         return found
 
-    def _foreseen_error(self, cycle: str, candidate: Arm, champion: Arm, sealed_rows: int) -> float:
+    def _foreseen_error(self, cycle: str, card: Card, candidate: Arm, champion: Arm, sealed_rows: int) -> float:
         """Standard error to expect on the sealed rows, from the paired diagnose rows."""
         first, second = (
             self._evaluations.rows(self._evaluation(cycle, arm).evaluation_id) for arm in (candidate, champion)
         )
         ours, theirs = (np.array([row.mae_raw for row in rows], dtype=float) for rows in (first, second))
-        comparison = compare(ours, theirs, groups([row.text for row in first]).labels)
+        comparison = compare(ours, theirs, self._clusters(card, [row.text for row in first]))
         return comparison.standard_error * float(np.sqrt(len(first) / sealed_rows))
 
     def _focus(self, cycle: str) -> list[str]:
-        """What the cycle aimed at, as the augment server wrote it down before any candidate existed."""
+        """What the cycle aimed at, as the augment server wrote it down; whoever aims knows no sealed row."""
         path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
         return list(read_json(path)["focus_dimensions"]) if path.exists() else []
 
@@ -181,14 +185,15 @@ class Judge:
             "asked_at": now(),
         }
 
-    def _publish(self, cycle: str, stored: dict[str, Any], asked: int) -> GateDocument:
+    def _publish(self, opened: Opening, candidate: str, stored: dict[str, Any], asked: int) -> GateDocument:
         verdict = shown(Verdict.model_validate(stored["verdict"]))
         gate = GateDocument(
             verdict_id=stored["verdict_id"],
-            cycle=cycle,
-            dataset=stored["dataset"],
-            candidate=stored["candidate"]["model_id"],
-            champion=stored["champion"]["model_id"],
+            cycle=opened.cycle,
+            dataset=opened.dataset,
+            # The names that were asked for: the stored pair has these weights, but another job may have made them.
+            candidate=candidate,
+            champion=opened.champion,
             outcome=verdict.outcome,
             reason=verdict.reason,
             n=verdict.n,
@@ -201,5 +206,5 @@ class Judge:
             verdicts_asked=asked,
             asked_at=stored["asked_at"],
         )
-        write_json(self._workspace.cycle_dir(cycle) / "gate.json", gate.model_dump(mode="json", by_alias=True))
+        write_json(self._workspace.cycle_dir(opened.cycle) / "gate.json", gate.model_dump(mode="json", by_alias=True))
         return gate

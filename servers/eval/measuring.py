@@ -60,6 +60,7 @@ class Measuring:
         rows = RowScorer(self._task, evaluation_id, arm.served_by, "diagnose", self._url_of_trace).score(
             examples, answers
         )
+        clusters = groups([e.text for e in examples], card.near_copy_threshold, max_share=1.0).labels
         evaluation = Evaluation(
             evaluation_id=evaluation_id,
             cycle=cycle,
@@ -77,7 +78,7 @@ class Measuring:
             run_id=evaluation_id,
             run_url=self._tracker.run_url(self._entity, self._project, evaluation_id),
             metrics=aggregate(rows, self._task, cost_usd=0.0),
-            standard_errors=standard_errors(rows, self._task, groups([e.text for e in examples]).labels),
+            standard_errors=standard_errors(rows, self._task, clusters),
         )
         # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
         self._tracker.save_run(self._run(evaluation, started))

@@ -107,15 +107,16 @@ class _RowReader:
         return self._task.layout
 
     def _text(self, fields: dict[str, Any]) -> str:
-        text = _first(fields, [self._columns.text] if self._columns.text else self._layout.text)
+        column = self._columns.text
+        text = _first(fields, [column] if column else self._layout.text)
         if text is None:
-            raise Unfit("no text")
+            raise Unfit("no text" + _at_column(column))
         if not isinstance(text, str):
             raise Unfit("text is not a string")
         if not text.strip():
             raise Unfit("empty text")
         if not _is_unicode(text):
-            raise Unfit("text is not Unicode")
+            raise Unfit("text is not UTF-8" if self._untyped else "text is not Unicode")
         return text
 
     def _target(self, fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -124,6 +125,8 @@ class _RowReader:
         values: Any = {}
         if any(name not in named for name in self._task.names):
             values = _first(fields, self._layout.target)
+            if values is None and any(name in fields for name in self._task.names):
+                values = fields  # a flat table: each dimension has a column of its own name
             if values is None:
                 raise Unfit("no target")
             if not isinstance(values, Mapping):
@@ -133,9 +136,11 @@ class _RowReader:
 
     def _value(self, name: str, found: Any) -> float:
         if found is None or (self._untyped and not str(found).strip()):
-            raise Unfit(f"{name} is missing")
+            raise Unfit(f"{name} is missing" + _at_column(self._columns.target.get(name)))
         if isinstance(found, Decimal) or (self._untyped and DECIMAL_NUMBER.fullmatch(str(found))):
             found = float(found)
+        if isinstance(found, str) and not self._untyped:
+            raise Unfit(f"{name} is a string, not a number")
         if isinstance(found, bool) or not isinstance(found, (int, float)):
             raise Unfit(f"{name} is not a number")
         if isinstance(found, float) and not math.isfinite(found):
@@ -150,7 +155,7 @@ class _RowReader:
         found = _first(fields, [self._columns.id] if self._columns.id else self._layout.id)
         if found is None or found == "":
             if self._columns.id:
-                raise Unfit("no id")
+                raise Unfit("no id" + _at_column(self._columns.id))
             return None
         if isinstance(found, bool) or not isinstance(found, (int, str)):
             raise Unfit("id is neither a string nor a whole number")
@@ -182,6 +187,11 @@ def _at(fields: Mapping[str, Any], path: str) -> Any:
     name, _, rest = path.partition(".")
     inner = fields.get(name)
     return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
+
+
+def _at_column(column: str | None) -> str:
+    """Where it was looked for, if the caller said where: a misspelt column is seen at once."""
+    return f" at {column!r}" if column else ""
 
 
 def _is_unicode(text: str) -> bool:

@@ -211,7 +211,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         """Compare two models on the same diagnose rows, paired. These rows chose the remedy, so this proves nothing;
         gate_candidate does.
         """
-        return _compare(evaluations, task, candidate_evaluation, champion_evaluation)
+        return _compare(datasets, evaluations, task, candidate_evaluation, champion_evaluation)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
@@ -240,11 +240,15 @@ def _result(evaluation: Evaluation) -> EvaluationResult:
     )
 
 
-def _compare(evaluations: EvaluationStore, task: Task, candidate: str, champion: str) -> ModelComparison:
-    first, second = evaluations.rows(candidate), evaluations.rows(champion)
-    if [row.example_id for row in first] != [row.example_id for row in second]:
+def _compare(
+    datasets: DatasetStore, evaluations: EvaluationStore, task: Task, candidate: str, champion: str
+) -> ModelComparison:
+    ours, theirs = evaluations.get(candidate), evaluations.get(champion)
+    if ours.diagnose_fingerprint != theirs.diagnose_fingerprint:
         raise ValueError(f"{candidate!r} and {champion!r} were measured on different rows; evaluate both in one cycle")
-    clusters = groups([row.text for row in first]).labels
+    first, second = evaluations.rows(candidate), evaluations.rows(champion)
+    threshold = datasets.card(ours.dataset, ours.dataset_version).near_copy_threshold
+    clusters = groups([row.text for row in first], threshold, max_share=1.0).labels
     errors, others = error_matrix(first, task), error_matrix(second, task)
     return ModelComparison(
         overall=compare(errors.mean(axis=1), others.mean(axis=1), clusters),

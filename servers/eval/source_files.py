@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 MAX_LINE_BYTES = 1 << 20  # of JSON; a longer line is no row but a file without line breaks
+FIRST_BYTES = 64  # enough to see how a file begins
 BATCH_ROWS = 1000  # of Parquet at a time
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
 }
+OTHER_SEPARATORS = (";", "\t", "|")  # what spreadsheets write where the comma is the decimal mark
 SILENT = 100  # above every level of `logging`
 
 
@@ -77,6 +79,9 @@ def _one_line_errors(records: Iterator[Record], path: Path) -> Iterator[Record]:
 
 def _jsonl(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
+        if file.read(FIRST_BYTES).removeprefix(BOM_UTF8).lstrip()[:1] == b"[":
+            raise ValueError(f"{str(path)!r} begins as one JSON array; write each row as an object on its own line")
+        file.seek(0)
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -131,6 +136,8 @@ def _csv(path: Path) -> Iterator[Record]:
 
 def _header(row: list[str], path: Path) -> list[str]:
     names = [name.strip() for name in row]
+    if len(names) == 1 and (other := next((mark for mark in OTHER_SEPARATORS if mark in names[0]), None)):
+        raise ValueError(f"the columns of {str(path)!r} are separated by {other!r}; save it with commas")
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise ValueError(f"column {twice[0]!r} of {str(path)!r} stands twice; name each column once")
     return names

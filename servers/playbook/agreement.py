@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from servers.core.evaluations import Evaluation, ScoredRow
-from servers.playbook.replies import Count, Run, Trace
+from servers.playbook.replies import ReportedCount, ReportedRun, ReportedTrace
 from servers.playbook.words import cleaned
 
 TOLERANCE = 1e-6  # a number loses nothing in JSON; this covers trackers that keep fewer digits
@@ -18,7 +18,7 @@ SECONDARY = {"parse_error", "intent_score", "constraint_match", "slot_exact_matc
 CUT = "..."  # how the official server ends a text that it cut
 
 
-def check_run(run: Run, evaluation: Evaluation) -> None:
+def check_run(run: ReportedRun, evaluation: Evaluation) -> None:
     """Compare a reported eval run with the evaluation it stands for.
 
     Raises:
@@ -31,7 +31,7 @@ def check_run(run: Run, evaluation: Evaluation) -> None:
             raise ValueError(_disagreement(f"run {run.run_id}", name, value, written[name]))
 
 
-def check_count(count: Count, cycle: str, evaluations: Sequence[Evaluation]) -> None:
+def check_count(count: ReportedCount, cycle: str, evaluations: Sequence[Evaluation]) -> None:
     """Compare a number of root traces with the rows that were scored.
 
     Args:
@@ -61,7 +61,7 @@ def check_count(count: Count, cycle: str, evaluations: Sequence[Evaluation]) -> 
         raise ValueError(_disagreement(where, "root_traces_count", count.roots, expected))
 
 
-def check_trace(trace: Trace, row: ScoredRow, text_name: str) -> None:
+def check_trace(trace: ReportedTrace, row: ScoredRow, text_name: str) -> None:
     """Compare a reported trace with the row it stands for.
 
     Raises:

@@ -14,7 +14,7 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.agreement import check_count, check_run, check_trace
-from servers.playbook.replies import COUNTS, RUNS, TRACES, Call, Replies, Run, Trace, read_replies
+from servers.playbook.replies import COUNTS, RUNS, TRACES, Call, Replies, ReportedRun, ReportedTrace, read_replies
 from servers.playbook.snapshot import (
     SNAPSHOT,
     TOP_FAILURES,
@@ -53,7 +53,7 @@ class Recorded(Wire):
     """The champion's worst rows among the replies, worst first."""
     eval_summary: dict[str, dict[str, float]]
     """By model, the figures of its run."""
-    recent_runs: list[Run]
+    recent_runs: list[ReportedRun]
     """Training runs of this house, newest first."""
     other_runs: int
     """Runs that this house did not write; they are no evidence."""
@@ -105,7 +105,7 @@ def record(
 
 def _checked(
     store: EvaluationStore, task: Task, cycle: str, replies: Replies, everything: Mapping[str, Evaluation]
-) -> list[tuple[Trace, ScoredRow]]:
+) -> list[tuple[ReportedTrace, ScoredRow]]:
     """Compare all that is ours; the traces of this cycle with their rows."""
     ours = [evaluation for evaluation in everything.values() if evaluation.cycle == cycle]
     for run in replies.runs:
@@ -155,7 +155,7 @@ def _has(figures: Mapping[str, float], metric: str) -> bool:
     return metric in figures or f"eval/{metric}" in figures
 
 
-def _is_job(workspace: Workspace, run: Run) -> bool:
+def _is_job(workspace: Workspace, run: ReportedRun) -> bool:
     return run.run_id.startswith("train-") and (workspace.job_dir(run.run_id) / "spec.json").exists()
 
 

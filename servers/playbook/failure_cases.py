@@ -51,7 +51,7 @@ def write_failure_cases(workspace: Workspace, task: Task, facts: Facts) -> list[
     }
     folder = workspace.report_dir
     write_json(folder / "weave_failure_cases.json", cases)
-    write_text(folder / "weave_failure_playbook.md", _document(facts, failures, errors, playbook, advice))
+    write_text(folder / "weave_failure_playbook.md", _markdown(facts, failures, errors, playbook, advice))
     return [f"{folder.name}/{name}" for name in ("weave_failure_cases.json", "weave_failure_playbook.md")]
 
 
@@ -83,7 +83,7 @@ def _recommendation(name: str, error: float, facts: Facts, remedies: Sequence[Re
     )
 
 
-def _document(
+def _markdown(
     facts: Facts,
     failures: Sequence[Failure],
     errors: dict[str, float],

@@ -45,7 +45,7 @@ def decision_log(facts: Facts, playbook: Playbook, summary: Summary, plan: Plan)
 def report_draft(
     task: Task, facts: Facts, playbook: Playbook, summary: Summary, plan: Plan, files: Iterable[str]
 ) -> str:
-    """`report_draft.md`: the outline of the first project's report, filled in."""
+    """`report_draft.md`: the whole cycle in Markdown, a draft for a report elsewhere."""
     opened, snapshot = facts.opening, facts.snapshot
     champion, candidate = (_error_of(summary, role) for role in ("champion", "candidate"))
     parts = [

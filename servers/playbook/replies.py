@@ -37,7 +37,7 @@ class Call(Wire):
     is_error: bool
 
 
-class Run(Wire):
+class ReportedRun(Wire):
     """A tracked run as it was reported."""
 
     run_id: str
@@ -53,7 +53,7 @@ class Run(Wire):
     """Figures by name; what is no number is left out."""
 
 
-class Count(Wire):
+class ReportedCount(Wire):
     """An answer to how many traces there are."""
 
     entity: str
@@ -63,7 +63,7 @@ class Count(Wire):
     roots: int
 
 
-class Trace(Wire):
+class ReportedTrace(Wire):
     """A trace as it was reported; a part that was not asked for, or was cut to pieces, is empty."""
 
     trace_id: str
@@ -82,10 +82,10 @@ class Replies(Wire):
     viewer: str | None
     entity: str | None
     project: str | None
-    runs: list[Run]
+    runs: list[ReportedRun]
     """As often as they were reported."""
-    counts: list[Count]
-    traces: list[Trace]
+    counts: list[ReportedCount]
+    traces: list[ReportedTrace]
     """As often as they were reported."""
     truncated: bool
     """Whether a reply says that it left traces out."""
@@ -180,12 +180,12 @@ def _viewer(document: Mapping[str, Any]) -> str | None:
     return _words(viewer.get("username") or viewer.get("entity")) if isinstance(viewer, dict) else None
 
 
-def _runs(document: Mapping[str, Any]) -> Iterator[Run]:
+def _runs(document: Mapping[str, Any]) -> Iterator[ReportedRun]:
     for node in _nodes(document):
         run_id = _words(node.get("name") if "displayName" in node or "jobType" in node else node.get("id"), 64)
         if run_id is None:
             continue
-        yield Run(
+        yield ReportedRun(
             run_id=run_id,
             name=_words(node.get("displayName") or node.get("display_name")) or run_id,
             group=_words(node.get("group")),
@@ -232,11 +232,11 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield cleaned(str(key), 100), value
 
 
-def _count(call: Call, document: Mapping[str, Any]) -> Count:
+def _count(call: Call, document: Mapping[str, Any]) -> ReportedCount:
     total, roots = document.get("total_count"), document.get("root_traces_count")
     if not isinstance(total, int) or not isinstance(roots, int):
         raise ValueError(f"the reply of {COUNTS} has no total_count and root_traces_count; nothing was recorded")
-    return Count(
+    return ReportedCount(
         entity=_words(call.arguments.get("entity_name")) or "",
         project=_words(call.arguments.get("project_name")) or "",
         filters=_mapping(call.arguments.get("filters")),
@@ -245,12 +245,12 @@ def _count(call: Call, document: Mapping[str, Any]) -> Count:
     )
 
 
-def _traces(call: Call, document: Mapping[str, Any]) -> Iterator[Trace]:
+def _traces(call: Call, document: Mapping[str, Any]) -> Iterator[ReportedTrace]:
     traces = document.get("traces")
     for trace in traces if isinstance(traces, list) else []:
         if not isinstance(trace, dict) or not (trace_id := trace.get("trace_id") or trace.get("id")):
             continue
-        yield Trace(
+        yield ReportedTrace(
             trace_id=cleaned(str(trace_id), 64).replace("-", ""),
             entity=_words(call.arguments.get("entity_name")) or "",
             project=_words(call.arguments.get("project_name")) or "",

@@ -13,7 +13,7 @@ from servers.core.evaluations import Evaluation, ScoredRow
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
-from servers.playbook.replies import Call, Count, Replies, Run, Trace
+from servers.playbook.replies import Call, Replies, ReportedCount, ReportedRun, ReportedTrace
 from servers.playbook.words import cleaned
 
 SNAPSHOT = "mcp_eval_snapshot.json"
@@ -61,7 +61,7 @@ def recorded_failures(workspace: Workspace, cycle: str) -> dict[str, Failure]:
     return {row["trace_id"]: Failure.model_validate(row) for row in snapshot["failures_top_k"]}
 
 
-def failures_from(known: Iterable[tuple[Trace, ScoredRow]], task: Task) -> list[Failure]:
+def failures_from(known: Iterable[tuple[ReportedTrace, ScoredRow]], task: Task) -> list[Failure]:
     """Traces and the rows that they agree with as failures, worst first, each trace once."""
     failures = {trace.trace_id: _failure(trace, row, task) for trace, row in known}
     return sorted(failures.values(), key=lambda failure: (-failure.mae_raw, failure.trace_id))
@@ -122,9 +122,9 @@ def snapshot_from(
     }
 
 
-def merged(runs: Iterable[Run]) -> list[Run]:
+def merged(runs: Iterable[ReportedRun]) -> list[ReportedRun]:
     """Each run once, with all that was said of it."""
-    by_id: dict[str, Run] = {}
+    by_id: dict[str, ReportedRun] = {}
     for run in runs:
         before = by_id.get(run.run_id, run)
         both = {"config": before.config | run.config, "summary": before.summary | run.summary}
@@ -132,7 +132,7 @@ def merged(runs: Iterable[Run]) -> list[Run]:
     return list(by_id.values())
 
 
-def _failure(trace: Trace, row: ScoredRow, task: Task) -> Failure:
+def _failure(trace: ReportedTrace, row: ScoredRow, task: Task) -> Failure:
     said = trace.output
     return Failure(
         trace_id=trace.trace_id,
@@ -152,18 +152,18 @@ def _failure(trace: Trace, row: ScoredRow, task: Task) -> Failure:
     )
 
 
-def _figures(run: Run, evaluation: Evaluation) -> dict[str, float]:
+def _figures(run: ReportedRun, evaluation: Evaluation) -> dict[str, float]:
     """The figures of a run that could be compared; others prove nothing."""
     known = {*evaluation.metrics, "n", "n_invalid"}
     figures = {name.removeprefix("eval/"): value for name, value in run.summary.items()}
     return {name: value for name, value in figures.items() if name in known}
 
 
-def _newest(runs: Iterable[Run]) -> list[Run]:
+def _newest(runs: Iterable[ReportedRun]) -> list[ReportedRun]:
     return sorted(runs, key=lambda run: run.created_at or "", reverse=True)[:RECENT_RUNS]
 
 
-def _place(found: Trace | Count) -> str:
+def _place(found: ReportedTrace | ReportedCount) -> str:
     return f"{found.entity}/{found.project}"
 
 

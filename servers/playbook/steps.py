@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from servers.core.evaluations import Evaluation
+from servers.core.jobs import ENDED
+from servers.core.registry import MIN_REMEDIES
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.playbook.facts import Facts
 
-MIN_REMEDIES = 3  # trace-linked, before a promotion
 WORST_TRACES = 20
 RUNS_QUERY = (
     "query Runs($entity: String!, $project: String!, $filters: JSONString) { "
@@ -151,7 +152,7 @@ def _remedies(facts: Facts) -> NextStep:
 
 
 def _training(facts: Facts) -> Iterator[NextStep]:
-    waiting = [job for job in facts.jobs if job.state in ("queued", "running")]
+    waiting = [job for job in facts.jobs if job.state not in ENDED]
     started = [job for job in facts.jobs if facts.plan is not None and job.plan_id == facts.plan["plan_id"]]
     if waiting:
         yield _step("get_job", "wait for the training", job_id=waiting[-1].job_id, wait_s=20)

@@ -41,7 +41,6 @@ def diagnosis_shown(facts: Facts) -> DiagnosisShown | None:
                 dimension=name,
                 signal=one["signal"],
                 r2=one["r2"],
-                p=one["p_family"],
                 text_model_mae=one["text_model_mae"],
                 constant_mae=one["constant_mae"],
                 ratio=one["ratio"],
@@ -67,7 +66,6 @@ def augmentation_shown(workspace: Workspace, facts: Facts) -> AugmentationShown 
     new = read_jsonl(workspace.cycle_dir(facts.cycle) / "generated_augmented_pairs.jsonl")
     rows = [Example.model_validate(row) for row in islice(new, SHOWN_EXAMPLES)]
     return AugmentationShown(
-        plan=spec["plan_id"],
         teacher=spec["teacher"],
         focus=spec["focus_dimensions"],
         why=spec["rationale"],

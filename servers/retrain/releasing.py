@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from servers.core.arms import load_arm
 from servers.core.cycle_files import Opening, document, needs_open, opening
 from servers.core.dataset import DatasetStore
-from servers.core.registry import CONSTANT, Line, Move, Registry
+from servers.core.registry import CONSTANT, MIN_REMEDIES, Line, Move, Registry
 from servers.core.task import Task
 from servers.core.workspace import Workspace
-
-MIN_REMEDIES = 3  # trace-linked failures with what was changed for each; the first project's rule
 
 
 class Releasing:

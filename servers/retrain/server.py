@@ -18,7 +18,7 @@ from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.retrain.planning import HparamChange, Planning
 from servers.retrain.releasing import Releasing
-from servers.retrain.tracking import log_job
+from servers.retrain.trail import log_job
 from servers.room import CycleId, DatasetName, ModelId, Room
 
 INSTRUCTIONS = "Trains candidates in jobs, and puts one into service once the gate has passed it. Begin: plan_retrain."

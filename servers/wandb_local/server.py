@@ -16,12 +16,12 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
 from servers.core.tracking import LocalTracker, TrackingError
+from servers.room import VERSION
 from servers.wandb_local.bounds import compact
 from servers.wandb_local.history import run_history
 from servers.wandb_local.traces import DETAIL_LEVELS, TraceRequest, count_traces, query_traces
 
 NAME = "etude-wandb-local"
-VERSION = "0.1.0"
 INSTRUCTIONS = """\
 A stand-in for the official Weights & Biases MCP server: it reads Étude's local tracking database, not wandb.ai.
 Runs and their metrics: query_wandb_tool (GraphQL) and get_run_history_tool. Traces, one for each evaluated row:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from servers.core.tracking.conditions import EVERYTHING, MAX_INTEGER, Condition, Fields, sql
 from servers.core.tracking.database import Database
-from servers.core.tracking.records import Run, Trace, checked_name
+from servers.core.tracking.records import Run, Trace, accepted_name
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _project_key(connection: sqlite3.Connection, entity: str, project: str) -> i
 
 
 def _project_made(connection: sqlite3.Connection, entity: str, project: str) -> int:
-    place = (checked_name(entity), checked_name(project))
+    place = (accepted_name(entity), accepted_name(project))
     connection.execute("INSERT INTO project (entity, name) VALUES (?, ?) ON CONFLICT DO NOTHING", place)
     return int(connection.execute("SELECT serial FROM project WHERE entity = ? AND name = ?", place).fetchone()[0])
 

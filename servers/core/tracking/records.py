@@ -31,14 +31,14 @@ def utc_timestamp(text: str) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def checked_name(text: str) -> str:
+def accepted_name(text: str) -> str:
     """Return the name of an entity, a project or a run; ValueError where W&B would refuse it."""
     if not text or not _NOT_IN_A_NAME.isdisjoint(text):
         raise ValueError(f"{text!r} cannot name an entity, a project or a run; it must have none of / \\ # ? % :")
     return text
 
 
-Name = Annotated[str, AfterValidator(checked_name)]
+Name = Annotated[str, AfterValidator(accepted_name)]
 Timestamp = Annotated[str, AfterValidator(utc_timestamp)]
 
 

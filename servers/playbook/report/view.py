@@ -151,8 +151,6 @@ class SignalShown(Shown):
     dimension: str
     signal: Literal["learnable", "weak", "none"]
     r2: float | None = None
-    p: float | None = None
-    """Family-wise over the dimensions."""
     text_model_mae: float | None = None
     constant_mae: float | None = None
     ratio: float | None = None
@@ -182,7 +180,6 @@ class NewExample(Shown):
 class AugmentationShown(Shown):
     """The rows that the cycle added to train."""
 
-    plan: str
     teacher: str
     focus: list[str] = []
     """Empty where the plan asked for more of the same."""

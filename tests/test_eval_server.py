@@ -1,0 +1,235 @@
+"""The judge through its tools: what a verdict costs, what survives a crash, and what never gets out."""
+
+import json
+import os
+import random
+import shutil
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from servers.core.dataset import DatasetStore, Example
+from servers.core.task import Scale, load_task
+from servers.core.workspace import Workspace
+from servers.eval.custody import Custody
+from servers.eval.server import build_room
+from tests.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+KOTONE = load_task("kotone")
+FORK = get_context("fork")  # children that need not import everything again
+COPIES = 4  # of each text: more than a tenth of the 36 sealed rows, so that no further tightening may part them
+
+
+def rows() -> list[Example]:
+    """30 texts in four near-copies each, every row with a word and an id of its own."""
+    draw = random.Random(2)
+    letters = "bcdfghklmnprstvz"
+
+    def word() -> str:
+        return "".join(draw.choice(letters) + draw.choice("aeiou") for _ in range(4))
+
+    found = []
+    for _ in range(30):
+        text = " ".join(word() for _ in range(18))
+        target = {name: float(draw.randint(0, 100)) for name in KOTONE.names}
+        for _ in range(COPIES):
+            own = word()
+            found.append(Example(id=f"id-{own}", text=f"{text} {own}", target=target, source="import"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts in which a first candidate was measured, and not judged yet."""
+    folder = tmp_path_factory.mktemp("trained")
+    Custody(Workspace(folder), KOTONE).create("mine", rows(), recipe={"kind": "import"})
+
+    async def train() -> None:
+        async with Workshop(folder) as shop:
+            await shop.call("prepare_dataset", dataset="mine")
+            await shop.call("open_cycle", dataset="mine")
+            await shop.call("evaluate_model", cycle="begin_mine", model="constant")
+            plan = await shop.call("plan_retrain", cycle="begin_mine", changes=[])
+            job = await shop.call("start_retrain", plan_id=plan["plan_id"])
+            while job["state"] in ("queued", "running"):
+                job = await shop.call("get_job", job_id=job["job_id"], wait_s=20)
+            await shop.call("evaluate_model", cycle="begin_mine", model=job["model"])
+
+    anyio.run(train)
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "artifacts"))
+
+
+def candidate_in(folder: Path) -> str:
+    (result,) = (folder / "jobs").glob("train-*/result.json")
+    return str(json.loads(result.read_text())["model_id"])
+
+
+def verdicts_file(folder: Path) -> Path:
+    (file,) = (folder / "sealed" / "mine").glob("*/verdicts.jsonl")
+    return file
+
+
+async def call(folder: Path, tool: str, **arguments: Any) -> tuple[bool, str, dict[str, Any]]:
+    """Whether the tool refused, its words, and its typed result."""
+    async with Client(build_room(Workspace(folder), KOTONE).server) as client:
+        result = await client.call_tool(tool, arguments)
+    return result.is_error, str(getattr(result.content[0], "text", "")), result.structured_content or {}
+
+
+async def gate(folder: Path, candidate: str | None = None) -> dict[str, Any]:
+    refused, text, found = await call(
+        folder, "gate_candidate", cycle="begin_mine", candidate=candidate or candidate_in(folder)
+    )
+    assert not refused, text
+    return found
+
+
+def test_the_gate_counts_near_copies_once_however_many_there_are(folder: Path):
+    """Bug: with groups over a tenth of a small sealed split, copies counted as evidence of their own."""
+    verdict = anyio.run(gate, folder)
+
+    assert verdict["clusters"] * COPIES == verdict["n"] >= 20
+
+
+def test_a_judge_that_dies_before_its_verdict_is_kept_has_spent_and_shown_nothing(folder: Path, tmp_path: Path):
+    """Ours: after the crash the same question gets the verdict that it would have got."""
+    undisturbed = anyio.run(gate, Path(shutil.copytree(folder, tmp_path / "undisturbed")))
+
+    def die() -> None:
+        Custody.append_verdict = lambda *_: os._exit(9)  # type: ignore[assignment, method-assign]
+        anyio.run(gate, folder)
+
+    process = FORK.Process(target=die)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
+    assert verdicts_file(folder).read_text() == "" and not (folder / "loop" / "begin_mine" / "gate.json").exists()
+    assert {file.stem for file in verdicts_file(folder).parent.glob("predictions/*")} == {
+        "constant",
+        candidate_in(folder),
+    }
+
+    verdict = anyio.run(gate, folder)
+
+    assert verdict | {"asked_at": ""} == undisturbed | {"asked_at": ""}
+    assert len(verdicts_file(folder).read_text().splitlines()) == verdict["verdicts_asked"] == 1
+
+
+def test_a_verdict_whose_document_was_lost_is_written_again_for_free(folder: Path):
+    """Ours: what was spent lies in the sealed folder; gate.json is a copy of what may be shown."""
+    first = anyio.run(gate, folder)
+    document = folder / "loop" / "begin_mine" / "gate.json"
+    written = document.read_text()
+    document.unlink()
+
+    assert anyio.run(gate, folder) == first and document.read_text() == written
+    assert len(verdicts_file(folder).read_text().splitlines()) == 1
+
+
+def test_two_processes_that_ask_at_once_get_one_verdict(folder: Path):
+    """Ours: the second waits for the first, and finds its verdict."""
+    processes = [FORK.Process(target=anyio.run, args=(gate, folder)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(verdicts_file(folder).read_text().splitlines()) == 1
+
+
+async def test_the_same_weights_under_another_name_get_their_verdict_under_that_name(folder: Path):
+    """Bug: gate.json named the model that was judged first, so the one that was asked for could never be promoted."""
+    first = await gate(folder)
+    ours = folder / "jobs" / f"train-{first['candidate'].removeprefix('student-')}"
+    copy = Path(shutil.copytree(ours, folder / "jobs" / "train-0123456789ab"))
+    result = json.loads((copy / "result.json").read_text())
+    result |= {"job_id": copy.name, "model_id": "student-0123456789ab"}
+    (copy / "result.json").write_text(json.dumps(result))
+    await call(folder, "evaluate_model", cycle="begin_mine", model="student-0123456789ab")
+
+    again = await gate(folder, "student-0123456789ab")
+
+    assert again == first | {"candidate": "student-0123456789ab"}
+
+
+@pytest.mark.parametrize("left", [None, '{"verdict_id": "verdict-1"'])
+async def test_without_knowing_what_was_spent_nothing_is_judged(folder: Path, left: str | None):
+    """Bug: a lost or cut file of verdicts read as none, which gave back all that was spent."""
+    await gate(folder)
+    file = verdicts_file(folder)
+    file.unlink() if left is None else file.write_text(left)
+
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+
+    assert refused and "are missing or cut short; restore the file" in text
+
+
+async def test_a_damaged_verdict_is_refused_without_its_content(folder: Path):
+    """Bug: the refusal quoted what stood in the sealed file."""
+    await gate(folder)
+    file = verdicts_file(folder)
+    stored = json.loads(file.read_text())
+    stored["verdict"]["difference"] = "minus-one-and-a-half"
+    file.write_text(json.dumps(stored) + "\n")
+
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+
+    assert refused and "Verdict: difference" in text and "minus-one-and-a-half" not in text and "\n" not in text
+
+
+async def test_a_verdict_tells_no_word_id_or_answer_of_a_sealed_row(folder: Path):
+    """Ours: looked for in every file outside the sealed folder, and in what the tool said."""
+    verdict = await gate(folder)
+    workspace = Workspace(folder)
+    judged = Custody(workspace, KOTONE).gate(DatasetStore(workspace).head("mine"))
+    words = {row.text.split()[-1] for row in judged} | {row.text.rpartition(" ")[0] for row in judged}
+
+    files = [path for path in folder.rglob("*") if path.is_file() and folder / "sealed" not in path.parents]
+    outside = b"\n".join(path.read_bytes() for path in files).decode(errors="replace") + json.dumps(verdict)
+
+    assert len(judged) == verdict["n"] and not [word for word in words if word in outside]
+
+
+async def test_a_task_that_changed_since_the_import_is_refused_before_anything_is_measured(folder: Path):
+    """Bug: the tools failed without a word, or counted every answer as invalid."""
+    other = KOTONE.model_copy(update={"scale": Scale(low=0, high=10)})
+    async with Client(build_room(Workspace(folder), other).server) as client:
+        scale = await client.call_tool("prepare_dataset", {"dataset": "mine"})
+    fewer = KOTONE.model_copy(update={"dimensions": KOTONE.dimensions[:2]})
+    async with Client(build_room(Workspace(folder), fewer).server) as client:
+        dimensions = await client.call_tool("prepare_dataset", {"dataset": "mine"})
+
+    for result in (scale, dimensions):
+        assert result.is_error and "import the rows again" in str(result.content)
+
+
+async def test_a_comparison_on_diagnose_rows_counts_near_copies_once(folder: Path):
+    """Bug: as in the gate, groups over a tenth of a small split were parted."""
+    one, other = sorted(path.name for path in (folder / "eval" / "runs").iterdir())
+
+    refused, text, found = await call(folder, "compare_models", candidate_evaluation=one, champion_evaluation=other)
+
+    assert not refused, text
+    assert found["overall"]["clusters"] * COPIES == found["overall"]["n"]
+
+
+async def test_an_evaluation_whose_rows_were_cut_is_refused(folder: Path):
+    """Bug: fewer rows read as a smaller split."""
+    (first, *_) = sorted((folder / "eval" / "runs").iterdir())
+    file = first / "rows.jsonl"
+    file.write_text("\n".join(file.read_text().splitlines()[:5]))
+
+    refused, text, _ = await call(folder, "list_failures", evaluation_id=first.name)
+
+    assert refused and "holds 4 of" in text
