@@ -65,8 +65,8 @@ def _without_signal(turn: Turn) -> list[Lesson]:
     if not names:
         return []
     text = (
-        f"No signal was found in the text for {', '.join(names)}: new requests aimed there cost rows and bring "
-        "nothing. Other labels or other texts would be needed."
+        f"No signal was found in the text for {', '.join(names)}, so it cannot be learned from these texts: new "
+        "requests aimed there cost rows and bring nothing. Other labels or other texts would be needed."
     )
     return [Lesson("Dimensions without signal", text, [])]
 

@@ -27,12 +27,11 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
+from servers import VERSION
 from servers.core.disk import append_jsonl, canonical, digest, now, plain
 from servers.core.settings import Settings, load_settings
 from servers.core.task import Task
 from servers.core.workspace import Busy, Workspace
-
-VERSION = "0.1.0"
 
 CycleId = Annotated[str, Field(description="cycle id, such as 'cycle_1'; open_cycle gives it")]
 ModelId = Annotated[str, Field(description="'constant', 'rule' or a model id such as 'student-…'")]

@@ -134,7 +134,7 @@ def test_the_lessons_of_a_cycle_say_aim_outcome_verdict_and_what_has_no_signal()
     ]
     assert "prove nothing" in came_out.text
     assert "held it back" in judged.text
-    assert "for b:" in without.text
+    assert "for b, so it cannot be learned" in without.text
 
 
 def test_a_stopped_cycle_teaches_that_it_stopped():
@@ -142,4 +142,4 @@ def test_a_stopped_cycle_teaches_that_it_stopped():
     stopped, without = lessons_of(turn(None))
 
     assert "no verdict was spent" in stopped.text
-    assert "for b:" in without.text
+    assert "for b, so it cannot be learned" in without.text

@@ -69,10 +69,6 @@ class Diagnosis(Wire):
     """Mean of train less mean of diagnose, in standard deviations of diagnose; 0 where diagnose has no spread."""
     warnings: list[str]
 
-    def with_signal(self) -> list[str]:
-        """The dimensions that the text says something about."""
-        return [name for name, found in self.dimensions.items() if found.signal != "none"]
-
 
 def diagnose(
     card: Card,
@@ -156,7 +152,7 @@ def _signal(texts: list[str], targets: Floats, task: Task) -> dict[str, Dimensio
     r2, regularisation = left_out.best(targets)
     permuted = np.hstack([targets[random.permutation(len(texts))] for _ in range(PERMUTATIONS)])
     best = left_out.best(permuted)[0].reshape(PERMUTATIONS, len(task.names)).max(axis=1)
-    constant = _leave_one_out_median_error(targets)
+    constant = np.abs(left_out_median(targets) - targets).mean(axis=0)
     return {
         name: _dimension(
             r2=float(r2[k]),
@@ -228,12 +224,6 @@ def _text_model_error(left_out: _LeaveOneOut, targets: Floats, regularisation: F
     (errors,) = left_out.errors(targets, regularisation)
     predicted = np.clip(targets - errors, task.scale.low, task.scale.high)
     return float(np.abs(predicted - targets).mean())
-
-
-def _leave_one_out_median_error(targets: Floats) -> Floats:
-    """Mean absolute error of the median of the other rows, shape (dimensions,); 0 where there is one row."""
-    errors: Floats = np.abs(left_out_median(targets) - targets).mean(axis=0)
-    return errors
 
 
 def _leakage(train: Sequence[Example], diagnose_rows: Sequence[Example], near_sealed: int) -> dict[str, int]:

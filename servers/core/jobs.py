@@ -46,10 +46,6 @@ START_LOCK = "start.lock"
 TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
-# One thread: several jobs do not fight over the cores, and a student of 500 rows fits in half a second anyway.
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
 
 
 class JobStatus(Wire):
@@ -183,8 +179,8 @@ def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
 
 
 def _environment(lock: int) -> dict[str, str]:
-    """The server's environment, with the lock, one thread, and this source where it is not installed."""
-    environment = {**os.environ, **ONE_THREAD, LOCK_HANDLE: str(lock), "PYTHONUNBUFFERED": "1"}
+    """The server's environment, with the lock, and this source where it is not installed."""
+    environment = {**os.environ, LOCK_HANDLE: str(lock), "PYTHONUNBUFFERED": "1"}
     if SOURCE_ROOT.name not in ("site-packages", "dist-packages"):
         places = [str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(places)

@@ -53,5 +53,6 @@ def load_settings(config: Path | None = None, artifacts: Path | None = None, tas
         return Settings.model_validate(values | {key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        known = ", ".join(Settings.model_fields)
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; known keys: {known}") from error
+        key = ".".join(map(str, first["loc"]))
+        problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        raise ValueError(f"{path}: {key}: {problem}; known keys: {', '.join(Settings.model_fields)}") from error

@@ -36,8 +36,8 @@ class Scale(Wire):
 
     low: Finite = 0.0
     high: Finite = 100.0
-    integers: bool = True
-    """Whether a careful labeller writes whole numbers. An answer with decimals is still valid."""
+    integers: bool = False
+    """Whether a careful labeller writes whole numbers: labels of new rows are rounded. Any answer may have decimals."""
 
     @property
     def width(self) -> float:

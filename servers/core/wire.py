@@ -6,4 +6,5 @@ from pydantic import BaseModel, ConfigDict
 class Wire(BaseModel):
     """Frozen, strict about unknown fields; the string under a field becomes its schema description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="null")
+    # A refused value may be a sealed row's: errors name the field, never its content.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)

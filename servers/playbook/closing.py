@@ -56,10 +56,12 @@ def render_again(workspace: Workspace, task: Task, cycle: str) -> str:
     """Write the cycle's page anew from what is on disk, also of an open one, and return its path.
 
     Raises:
-        ValueError: there is no such cycle.
+        ValueError: there is no such cycle, or it worked on another task.
     """
     opening(workspace, cycle)
     facts = facts_of(workspace, cycle)
+    if facts.card.task != task.name:
+        raise ValueError(f"{cycle} worked on task {facts.card.task!r}, not {task.name!r}; give its file with --task")
     if facts.summary is None:
         return _render(workspace, task, facts, None, [])
     conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})

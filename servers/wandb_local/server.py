@@ -15,8 +15,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
+from servers import VERSION
 from servers.core.tracking import LocalTracker, TrackingError
-from servers.room import VERSION
 from servers.wandb_local.bounds import compact
 from servers.wandb_local.history import run_history
 from servers.wandb_local.traces import DETAIL_LEVELS, TraceRequest, count_traces, query_traces
