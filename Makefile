@@ -11,7 +11,7 @@ cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

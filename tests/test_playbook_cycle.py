@@ -10,7 +10,7 @@ import pytest
 from servers.core.disk import write_json
 from servers.core.registry import Registry
 from servers.playbook.__main__ import main
-from tests.playbook_world import World, measured_begin, recorded_begin
+from tests.playbook_world import STAND_IN, World, measured_begin, read_back, recorded_begin
 from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,10 @@ async def test_opening_twice_finds_the_open_cycle_and_numbers_run_over_all_datas
 
 
 async def test_the_next_steps_follow_the_order_of_the_cycle(tmp_path: Path) -> None:
-    """Ours: measure, read back, diagnose, then train; each step counts when its document is there."""
+    """Ours: measure, read back, diagnose, then train; each step counts when its document is there.
+
+    A cycle on data that teach nothing stops; a beginning goes on to a verdict, and so to a champion.
+    """
     world = World(tmp_path)
     train = {"verdict": "train", "reason": "signal", "dimensions": {}, "rows": {}}
 
@@ -53,9 +56,16 @@ async def test_the_next_steps_follow_the_order_of_the_cycle(tmp_path: Path) -> N
         await recorded_begin(world, playbook)
         recorded = await call(playbook, "get_cycle", cycle=cycle)
         write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", train | {"verdict": "stop"})
-        hopeless = await call(playbook, "get_cycle", cycle=cycle)
-        write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", train)
         diagnosed = await call(playbook, "get_cycle", cycle=cycle)
+        (world.workspace.cycle_dir(cycle) / "diagnosis.json").unlink()
+        await call(playbook, "write_report", cycle=cycle, stop_reason="the machine is needed")
+        _serve(world, "constant", cycle)
+        cycle = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        await world.measure(cycle, "constant", "rule")
+        calls = await read_back(world, playbook, cycle)
+        await call(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
+        write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", train | {"verdict": "stop"})
+        hopeless = await call(playbook, "get_cycle", cycle=cycle)
 
     assert [(s["tool"], s["arguments"]["model"]) for s in opened["next_steps"]] == [
         ("evaluate_model", "constant"),

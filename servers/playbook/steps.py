@@ -68,7 +68,8 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield from _reading_back(facts)
     elif facts.diagnosis is None:
         yield _step("diagnose_dataset", "see what the data can teach before spending anything", cycle=cycle)
-    elif facts.diagnosis["verdict"] != "train":
+    elif opened.kind == "cycle" and facts.diagnosis["verdict"] != "train":
+        # A beginning goes on: data that teach nothing get the constant for a champion, by a verdict like any other.
         yield _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
     elif opened.kind == "cycle" and not facts.augmented:
         yield from _new_rows(facts)
