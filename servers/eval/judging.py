@@ -7,13 +7,14 @@ import numpy as np
 from pydantic import Field
 
 from servers.core.answers import Answer
-from servers.core.arms import Arm, load_arm
+from servers.core.arms import Arm, ConstantArm, RuleArm, load_arm
 from servers.core.cycle_files import Opening, needs_open
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.gate import Check, Evidence, Outcome, Verdict, judge, level_for_next, plain_checks, shown
 from servers.core.metrics import RowScorer, error_matrix
+from servers.core.models import trained_model
 from servers.core.near_copies import groups
 from servers.core.registry import Registry
 from servers.core.statistics import Floats, Labels, compare
@@ -138,13 +139,12 @@ class Judge:
         return error_matrix(scored, self._task), float(np.mean([row.json_valid for row in scored]))
 
     def _training_rows(self, model: str, card: Card) -> list[Example]:
-        result = self._workspace.job_dir("train-" + model.removeprefix("student-")) / "result.json"
-        if not result.exists():
+        if model in (ConstantArm.model_id, RuleArm.model_id):
             raise ValueError(f"{model!r} was not trained by a job; a candidate comes from start_retrain")
-        made = read_json(result)
-        if made["dataset"] != card.name:
-            raise ValueError(f"{model!r} was trained on {made['dataset']!r}, not on {card.name!r}; retrain it there")
-        return self._datasets.train(card.name, made["dataset_version"])
+        made = trained_model(self._workspace, model)
+        if made.dataset != card.name:
+            raise ValueError(f"{model!r} was trained on {made.dataset!r}, not on {card.name!r}; retrain it there")
+        return self._datasets.train(card.name, made.dataset_version)
 
     def _evaluation(self, cycle: str, arm: Arm) -> Evaluation:
         found = self._evaluations.find(cycle, arm.model_id)

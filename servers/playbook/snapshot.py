@@ -7,6 +7,7 @@ control characters gone. Where a failure can be looked up (`trace_url`) is all t
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from servers.core.backends import STAND_IN
 from servers.core.cycle_files import document
 from servers.core.disk import canonical, digest, now
 from servers.core.evaluations import Evaluation, ScoredRow
@@ -18,7 +19,6 @@ from servers.playbook.words import cleaned
 
 SNAPSHOT = "mcp_eval_snapshot.json"
 SOURCE = "wandb_mcp_tools_call"
-STAND_IN = "etude-wandb-local"  # the name in the stand-in's handshake
 TOP_FAILURES = 20
 RECENT_RUNS = 10
 

@@ -16,12 +16,12 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
 from servers import VERSION
+from servers.core.backends import STAND_IN
 from servers.core.tracking import LocalTracker, TrackingError
 from servers.wandb_local.bounds import compact
 from servers.wandb_local.history import run_history
 from servers.wandb_local.traces import DETAIL_LEVELS, TraceRequest, count_traces, query_traces
 
-NAME = "etude-wandb-local"
 INSTRUCTIONS = """\
 A stand-in for the official Weights & Biases MCP server: it reads Étude's local tracking database, not wandb.ai.
 Runs and their metrics: query_wandb_tool (GraphQL) and get_run_history_tool. Traces, one for each evaluated row:
@@ -56,7 +56,7 @@ def build_server(tracker: LocalTracker) -> MCPServer:
 
     # A refused call is for the caller to read; the log is kept for what nobody expected.
     mcp: MCPServer = MCPServer(
-        NAME, version=VERSION, instructions=INSTRUCTIONS, log_level="WARNING", middleware=[refuse_unknown_arguments]
+        STAND_IN, version=VERSION, instructions=INSTRUCTIONS, log_level="WARNING", middleware=[refuse_unknown_arguments]
     )
 
     def reads(function: Tool) -> Tool:
