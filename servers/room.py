@@ -66,15 +66,13 @@ class Room:
         """Declare a tool that changes nothing."""
         return self._tool(ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False))
 
-    def writes(self, *, idempotent: bool = True, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
-        """Declare a tool that adds to the artifacts; repeating an idempotent one finds what is there.
+    def writes(self, *, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
+        """Declare a tool that adds to the artifacts; repeating it finds what is there.
 
         A tool that is not `locked` takes the folder's lock itself, for the part that needs it.
         """
         return self._tool(
-            ToolAnnotations(
-                read_only_hint=False, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=False
-            ),
+            ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False),
             locked=locked,
         )
 

@@ -135,7 +135,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             next="open_cycle",
         )
 
-    @room.writes()
+    @room.writes(locked=False)  # thousands of rows take seconds, and nobody has to wait for them
     def diagnose_dataset(cycle: CycleId) -> Diagnosis:
         """Say what the cycle's data can teach, by dimension, and whether to train at all; writes diagnosis.json.
         Next: plan_augmentation, or write_report with a stop_reason.
@@ -153,7 +153,8 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             datasets.diagnose(card.name, card.fingerprint),
             custody.count_near(card, [row.text for row in train]),
         )
-        write_json(path, found.model_dump(mode="json", by_alias=True))
+        with workspace.writing("eval.diagnose_dataset"):
+            write_json(path, found.model_dump(mode="json", by_alias=True))
         return found
 
     @room.writes()
