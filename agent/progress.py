@@ -50,7 +50,7 @@ class Unbreakable(io.TextIOBase):
             return False
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # TextIO has an attribute; a property reads the same
         """Of the stream beneath, so that rich draws only what it can take."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 

@@ -106,7 +106,7 @@ def test_a_judge_that_dies_before_its_verdict_is_kept_has_spent_and_shown_nothin
     undisturbed = anyio.run(gate, Path(shutil.copytree(folder, tmp_path / "undisturbed")))
 
     def die() -> None:
-        Custody.append_verdict = lambda *_: os._exit(9)  # type: ignore[assignment, method-assign]
+        Custody.append_verdict = lambda *_: os._exit(9)  # type: ignore[assignment, method-assign]  # the child dies here
         anyio.run(gate, folder)
 
     process = FORK.Process(target=die)
