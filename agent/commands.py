@@ -37,7 +37,7 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
-            run = Run(desk, _brain(settings.agent.brain), str(settings.artifacts))
+            run = Run(desk, _brain(settings.agent.brain), settings.artifacts)
             outcome = await run.go(settings.dataset, settings.agent.cycles)
         # Escaped to ASCII, so that it is JSON whatever stdout's encoding can hold.
         return json.dumps(outcome.model_dump(mode="json", by_alias=True), indent=2) if as_document else ending(outcome)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.ledger import Ledger
 from agent.progress import Progress, StepLine
+from agent.replies import Evidence
 from agent.sessions import Reply, ServerProblem, Sessions
 from agent.wandb_reads import Question, failed, retry_after_s
 
@@ -34,7 +35,7 @@ class Desk:
         self.sessions = sessions
         self.ledger = ledger
         self.progress = progress
-        self._step = "start"
+        self._step = "look"
         self._line: StepLine | None = None
 
     @contextmanager
@@ -54,15 +55,41 @@ class Desk:
             StepFailed: the tool refused, or its result lacks what is needed.
             ServerProblem: its server is gone.
         """
-        reply = await self._call(tool, arguments)
+        result = await self.do(tool, arguments)
+        try:
+            return reply_type.model_validate(result)
+        except ValidationError as error:
+            raise self._failure(tool, f"its result is not understood: {_first_problem(error)}") from error
+
+    async def do(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a tool and give its typed result.
+
+        Raises:
+            StepFailed: the tool refused.
+            ServerProblem: its server is gone.
+        """
+        reply = await self.call(tool, arguments)
         if reply.is_error:
             raise self._failure(tool, reply.text)
+        return reply.structured or {}
+
+    async def document(self, ref: str, reply_type: type[ReplyType]) -> ReplyType:
+        """Read a whole document of the evidence.
+
+        Raises:
+            StepFailed: there is none, or it cannot be read.
+            ServerProblem: the server is gone.
+        """
+        text = ""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self.ask("read_evidence", Evidence, ref=ref, offset=offset)
+            text += page.text
+            offset = page.next_offset
         try:
-            return reply_type.model_validate(reply.structured or {})
+            return reply_type.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise self._failure(tool, f"its result is not understood: {where}: {first['msg'].lower()}") from error
+            raise self._failure("read_evidence", f"{ref} is not understood: {_first_problem(error)}") from error
 
     async def read_back(self, question: Question) -> tuple[dict[str, Any], Reply]:
         """Ask a W&B tool, and give the arguments that worked and the reply, word for word.
@@ -74,7 +101,7 @@ class Desk:
         why = ""
         for arguments in question.ways:
             for _ in range(MAX_TRIES):
-                reply = await self._call(question.tool, arguments)
+                reply = await self.call(question.tool, arguments)
                 why = failed(reply.text, reply.is_error) or ""
                 if not why:
                     return arguments, reply
@@ -84,7 +111,12 @@ class Desk:
                 await anyio.sleep(wait_s)
         raise self._failure(question.tool, why)
 
-    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        """Make one call; a refusal is a reply, for whoever can act on it.
+
+        Raises:
+            ServerProblem: no server has the tool, or its server is gone.
+        """
         if self._line:
             self._line.calling(tool)
         try:
@@ -101,3 +133,9 @@ class Desk:
             log = self.sessions.log_of(tool)
             said = f"it crashed; the traceback is in {log}" if log else "it crashed; see its server's log"
         return StepFailed(f"step {self._step!r}, tool {tool}: {said}")
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg'].lower()}"

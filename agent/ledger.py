@@ -1,16 +1,16 @@
 """The ledger: one line for every tool call of a run, in `loop/<cycle>/ledger.jsonl`.
 
 Calls before a cycle is known, or between two, are held back and written once the next one is. Results are kept as
-digest and length: what they say lies with the server that gave them.
+digest and length: what they say lies with the server that gave them. `call` tells one call from every other.
 """
 
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from agent.sessions import Reply
 
@@ -25,6 +25,7 @@ class Ledger:
         self._file: Path | None = None
         self._holding = True
         self._held_back: list[str] = []
+        self._run, self._calls = secrets.token_hex(4), 0
 
     def open(self, cycle: str) -> None:
         """Write to a cycle's file from now on, first what was held back."""
@@ -43,7 +44,9 @@ class Ledger:
 
     def add(self, step: str, server: str, tool: str, arguments: Mapping[str, Any], reply: Reply) -> None:
         """Note one call and what it brought."""
+        self._calls += 1
         entry = {
+            "call": f"{self._run}-{self._calls}",
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "step": step,
             "server": server,
@@ -66,9 +69,16 @@ class Ledger:
 
     def _append(self, line: str) -> None:
         assert self._file is not None
-        # One write for one line, so that a crash can only cut the last.
-        handle = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, line.encode() + b"\n")
-        finally:
-            os.close(handle)
+        with self._file.open("a+b") as file:  # one run at a time holds the folder, so nobody else writes here
+            _cut_torn_line(file)
+            # One write for one line, so that a crash can only cut the last. Half a character, which a model may send,
+            # is no UTF-8; escaped it is JSON.
+            file.write(line.encode(errors="backslashreplace") + b"\n")
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Drop a last line without its line break: a write that a crash cut short."""
+    file.seek(0)
+    content = file.read()
+    if content and not content.endswith(b"\n"):
+        file.truncate(content.rfind(b"\n") + 1)

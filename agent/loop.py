@@ -1,23 +1,17 @@
-"""The whole run: make the data ready, begin where there is no champion yet, then turn the loop."""
+"""The whole run: make the data ready, begin where there is no champion yet, then turn the loop.
 
-from time import perf_counter
+Which cycles there are, and that they end, is decided here; what is done inside one is the brain's. What a cycle brought
+is read from the evidence when it is closed, so a run that was cut short tells of all its cycles, not only of the last.
+"""
 
-from agent.brain import Aim, Brain, Turn
+from pathlib import Path
+
+from agent.brain import Brain
 from agent.desk import Desk, StepFailed
-from agent.outcome import (
-    STAND_IN,
-    BackendsPart,
-    BeginPart,
-    CyclePart,
-    DatasetPart,
-    DiagnosePart,
-    GatePart,
-    Outcome,
-)
-from agent.replies import CycleState, Prepared, TaskReply
+from agent.journal import Journal
+from agent.outcome import STAND_IN, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
+from agent.replies import CycleState, Prepared, Summary, TaskReply
 from agent.screen import announce, conclude
-from agent.steps import diagnose, judge, measure, promote, stored_verdict, train, write_down
-from agent.turn import TurnEnd, run_cycle
 
 
 class Run:
@@ -29,16 +23,19 @@ class Run:
         artifacts: The folder, as it is named in the outcome.
     """
 
-    def __init__(self, desk: Desk, brain: Brain, artifacts: str) -> None:
+    def __init__(self, desk: Desk, brain: Brain, artifacts: Path) -> None:
         self._desk, self._brain, self._artifacts = desk, brain, artifacts
+        self._journal = Journal(artifacts)
+        self._closed: list[Summary] = []
 
     async def go(self, dataset: str, cycles: int) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
 
-        A cycle that stops before it made data leaves all as it was, so the next one would stop as well: the run ends.
+        A run of the same words that was cut short is finished instead of begun again. A cycle that stops before it made
+        data leaves all as it was, so the next one would stop as well: the run ends.
 
         Raises:
-            StepFailed: a tool refused; the same command goes on from there.
+            StepFailed: a tool refused, or the brain cannot go on; the same command goes on from there.
             ServerProblem: a server is gone.
         """
         try:
@@ -53,39 +50,74 @@ class Run:
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
         announce(self._desk.progress, task, prepared, backends)
-        state, report = await self._open(dataset), ""
-        if state.kind == "begin":
-            begin, report = await self._begin(task, state)
-            state = await self._open(dataset)
-        else:
-            begin = await self._begun_before(state)
-        parts: list[CyclePart] = []
-        while True:
-            part, end = await self._cycle(task, state)
-            parts.append(part)
-            report = end.report
-            if len(parts) == cycles:
-                break
-            if part.verdict == "stopped" and end.turn.augmentation is None:
-                self._desk.progress.say(f"The data are as they were, so {_not_run(cycles - len(parts))}.", "bold")
-                break
-            state = await self._open(dataset)
+        await self._recall(dataset, cycles)
+        while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
+            await self._next(task, dataset)
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
-        return Outcome(
+        outcome = Outcome(
             task=task.task,
             dataset=DatasetPart(name=prepared.dataset, fingerprint=prepared.dataset_version, rows=prepared.rows),
             backends=backends,
-            begin=begin,
-            cycles=parts,
-            artifacts=self._artifacts,
-            report=report,
+            begin=await self._begin(dataset),
+            cycles=[CyclePart.of(summary, self._brain.spent(summary.cycle)) for summary in self._turns],
+            artifacts=str(self._artifacts),
+            report=str(self._artifacts / self._closed[-1].report),
         )
+        self._journal.finish()
+        return outcome
 
-    async def _open(self, dataset: str) -> CycleState:
+    @property
+    def _turns(self) -> list[Summary]:
+        """The cycles of this run that are closed, without the beginning."""
+        return [summary for summary in self._closed if summary.kind == "cycle"]
+
+    async def _recall(self, dataset: str, cycles: int) -> None:
+        """Take up what a run of the same words has closed before it was cut short."""
+        for cycle in self._journal.begin(dataset, cycles):
+            if (await self._desk.ask("get_cycle", CycleState, cycle=cycle)).closed:
+                self._closed.append(await self._summary(cycle))
+        if self._closed:
+            self._desk.progress.say(f"Goes on with a run that has closed {', '.join(s.cycle for s in self._closed)}.")
+
+    def _is_stuck(self, left: int) -> bool:
+        """Whether another cycle would only find again what the last one stopped for."""
+        if not self._turns or self._turns[-1].verdict != "stopped" or self._turns[-1].rows_added is not None:
+            return False
+        more = f"{left} more {'cycle' if left == 1 else 'cycles'} would stop the same way"
+        self._desk.progress.say(f"The data are as they were, so {more}; the run ends here.", "bold")
+        return True
+
+    async def _next(self, task: TaskReply, dataset: str) -> None:
+        """Open a cycle, or find the open one, and have the brain take it to its end."""
         state = await self._desk.ask("open_cycle", CycleState, dataset=dataset)
+        self._journal.works_on(state.cycle)
         self._desk.ledger.open(state.cycle)
         self._desk.progress.say(f"{state.cycle}, champion {state.champion}", "bold")
-        return state
+        await self._brain.finish(self._desk, task, state)
+        summary = await self._summary(state.cycle)
+        self._desk.ledger.close()
+        conclude(self._desk.progress, summary, task.names, self._brain.spent(state.cycle))
+        if summary.kind == "begin" and summary.verdict == "stopped":
+            raise StepFailed(f"{state.cycle} ended without a model in service: {summary.reason}")
+        self._closed.append(summary)
+
+    async def _summary(self, cycle: str) -> Summary:
+        return await self._desk.document(f"summary:{cycle}", Summary)
+
+    async def _begin(self, dataset: str) -> BeginPart:
+        """What came of the beginning, whoever made it."""
+        made_here = [summary for summary in self._closed if summary.kind == "begin"]
+        try:
+            begun = made_here[-1] if made_here else await self._summary(f"begin_{dataset}")
+        except (
+            StepFailed
+        ):  # there is none of this name: an earlier try of it was stopped, and a later one begun by hand
+            return BeginPart(champion=self._turns[0].champion_before, verdict=None, reason="already begun")
+        return BeginPart(
+            champion=begun.champion_after if made_here else self._turns[0].champion_before,
+            verdict=begun.verdict,
+            reason=None if begun.verdict == "promote" else begun.reason,
+        )
 
     def _backends(self, prepared: Prepared) -> BackendsPart:
         server = self._desk.sessions.server_of("query_wandb_tool")
@@ -94,64 +126,3 @@ class Run:
             wandb_mcp="stand-in" if server.says_it_is == STAND_IN else "official",
             **prepared.backends.model_dump(),
         )
-
-    async def _begin(self, task: TaskReply, state: CycleState) -> tuple[BeginPart, str]:
-        """The first model against the constant. Data that teach nothing get a true verdict and the constant."""
-        desk, cycle = self._desk, state.cycle
-        diagnosis = await diagnose(desk, cycle)
-        evaluations = await measure(desk, cycle, {"constant": "constant", "rule": "rule"})
-        candidate = await train(desk, cycle, [])
-        evaluations |= await measure(desk, cycle, {"candidate": candidate}, "re-measure")
-        verdict = await judge(desk, state, candidate)
-        champion = await promote(desk, state, candidate if verdict.outcome == "promote" else "constant")
-        dimensions = [dimension.name for dimension in task.dimensions]
-        turn = Turn(cycle, "begin", dimensions, diagnosis, evaluations, Aim(), verdict=verdict)
-        report = await write_down(desk, self._brain, turn)
-        desk.ledger.close()
-        conclude(desk.progress, turn, champion)
-        return BeginPart(champion=champion, verdict=verdict.outcome, reason=_reason(turn)), report
-
-    async def _begun_before(self, state: CycleState) -> BeginPart:
-        """What the gate said at the beginning that an earlier run made."""
-        try:
-            verdict = await stored_verdict(self._desk, f"begin_{state.dataset}")
-        except StepFailed:  # it was made by hand, without a gate
-            return BeginPart(champion=state.champion, verdict=None, reason="already begun")
-        reason = None if verdict.outcome == "promote" else verdict.reason
-        return BeginPart(champion=state.champion, verdict=verdict.outcome, reason=reason)
-
-    async def _cycle(self, task: TaskReply, state: CycleState) -> tuple[CyclePart, TurnEnd]:
-        started = perf_counter()
-        end = await run_cycle(self._desk, self._brain, task, state)
-        self._desk.ledger.close()
-        conclude(self._desk.progress, end.turn, end.champion_after)
-        return _part(state, end, perf_counter() - started), end
-
-
-def _part(state: CycleState, end: TurnEnd, seconds: float) -> CyclePart:
-    turn = end.turn
-    return CyclePart(
-        cycle=_number(state.cycle),
-        verdict=turn.verdict.outcome if turn.verdict else "stopped",
-        reason=_reason(turn),
-        focus_dimensions=turn.aim.focus_dimensions,
-        champion_before=state.champion,
-        champion_after=end.champion_after,
-        diagnose=DiagnosePart(**{role: evaluated.metrics for role, evaluated in turn.evaluations.items()}),
-        gate=GatePart.of(turn.verdict) if turn.verdict else None,
-        seconds=round(seconds, 2),
-    )
-
-
-def _reason(turn: Turn) -> str | None:
-    if turn.verdict is None:
-        return turn.aim.stop_reason
-    return None if turn.promotes else turn.verdict.reason
-
-
-def _not_run(left: int) -> str:
-    return f"{left} more {'cycle' if left == 1 else 'cycles'} would stop the same way; the run ends here"
-
-
-def _number(cycle: str) -> int:
-    return int(cycle.rpartition("_")[2])

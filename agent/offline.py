@@ -1,78 +1,83 @@
-"""The offline brain: a fixed policy over what the tools said, the same for the same replies, no account needed.
+"""The offline brain: it does what `get_cycle` says comes next, as it stands, until the cycle is closed.
 
-It aims at up to two dimensions where the champion is worst against the constant, among those whose text carries signal:
-the largest raw error alone would pick the dimension that nobody can learn. The data change, so the recipe stays: one
-cause at a time.
+The policy behind that list is the playbook server's (`servers/playbook/steps.py`), the same that a person by hand is
+shown: aim where the champion is worst against the constant among the dimensions that carry signal, keep the recipe,
+let the gate decide. The same state gives the same calls, and no account is needed.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from agent.brain import Aim, Change, Lesson, Remedy, Situation, Turn
-from agent.lessons import lessons_of
-from agent.replies import Failure
+from agent.brain import Spent
+from agent.desk import Desk, StepFailed
+from agent.progress import StepLine
+from agent.replies import CycleState, Job, NextStep, TaskReply
+from agent.telling import step_of, told
+from agent.wandb_reads import RECORD, Place, handed_over, questions
 
-MAX_FOCUS = 2
-MAX_REMEDIES = 5
-NO_SIGNAL = "no dimension carries signal in the text"
+POLL_S = 10  # of get_job's own wait; it answers at once when the job ends
 
 
 class OfflineBrain:
-    """The policy behind the four questions of `Brain`."""
+    """Follows the list."""
 
     name = "offline"
 
-    async def aim(self, situation: Situation) -> Aim:
-        """Stop where the data cannot teach; else the dimensions with the largest error against the constant."""
-        if situation.diagnosis.verdict == "stop":
-            return Aim(stop_reason=situation.diagnosis.reason)
-        focus = focus_dimensions(situation)
-        return Aim(focus_dimensions=focus) if focus else Aim(stop_reason=NO_SIGNAL)
+    async def finish(self, desk: Desk, task: TaskReply, state: CycleState) -> None:
+        """Follow the list to its end.
 
-    async def remedies(self, situation: Situation, aim: Aim, augmentation_plan: str) -> list[Remedy]:
-        """The failures with the largest error on a focus dimension."""
-        return remedies_for(situation.context.failures, aim.focus_dimensions, augmentation_plan)
+        Raises:
+            StepFailed: a tool refused, or a step left the list as it was.
+            ServerProblem: a server is gone.
+        """
+        while not state.closed:
+            before = state.next_steps
+            if not before:
+                raise StepFailed(f"{state.cycle} is open, but get_cycle names no next step")
+            with desk.step(step_of(before[0].tool)) as line:
+                await _done(desk, task, state.cycle, before, line)
+            state = await desk.ask("get_cycle", CycleState, cycle=state.cycle)
+            if state.next_steps == before:
+                raise StepFailed(f"{state.cycle} does not move on: {before[0].tool} is next again after it was done")
 
-    async def changes(self, situation: Situation, aim: Aim) -> list[Change]:
-        """None: an effect should have one cause, and the data are it."""
-        return []
-
-    async def lessons(self, turn: Turn) -> list[Lesson]:
-        """What was aimed at, what came out, what the gate said, and what cannot be learned."""
-        return lessons_of(turn)
-
-
-def focus_dimensions(situation: Situation) -> list[str]:
-    """At most two dimensions with signal, the largest ratio of champion error to constant error first.
-
-    Raises:
-        ValueError: W&B gave no figures for the champion or the constant.
-    """
-    figures = situation.context.eval_summary
-    for model in (situation.champion, "constant"):
-        if model not in figures:
-            raise ValueError(f"the figures of {model!r} did not come back through W&B; known: {', '.join(figures)}")
-
-    def ratio(dimension: str) -> float:
-        ours, constant = (figures[model].get(f"mae_raw_{dimension}") for model in (situation.champion, "constant"))
-        return ours / constant if ours is not None and constant else 0.0
-
-    signals = situation.diagnosis.dimensions
-    carrying = [name for name in situation.dimensions if name in signals and signals[name].signal != "none"]
-    # Equal ratios (a constant champion has 1 everywhere) go to the dimension with the stronger signal.
-    order = sorted(carrying, key=lambda name: (-round(ratio(name), 9), -(signals[name].r2 or 0.0)))
-    return order[:MAX_FOCUS]
+    def spent(self, cycle: str) -> Spent | None:
+        """Nothing."""
+        return None
 
 
-def remedies_for(failures: Sequence[Failure], focus: Sequence[str], augmentation_plan: str) -> list[Remedy]:
-    """One remedy for each of the failures that err most on a focus dimension, at most five, one for each trace."""
-    by_trace = {failure.trace_id: failure for failure in failures}
-    worst: list[tuple[float, str, str]] = []
-    for trace_id, failure in by_trace.items():
-        errors = [(failure.abs_error_by_dim.get(name, 0.0), name) for name in focus]
-        error, dimension = max(errors, key=lambda pair: pair[0])
-        worst.append((error, trace_id, dimension))
-    worst.sort(key=lambda entry: (-entry[0], entry[1]))
-    return [
-        Remedy(trace_id, dimension, f"new requests for {dimension} by augmentation plan {augmentation_plan}")
-        for _, trace_id, dimension in worst[:MAX_REMEDIES]
-    ]
+async def _done(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextStep], line: StepLine) -> None:
+    """Do the steps in their order."""
+    words: list[str] = []
+    if any(step.tool == RECORD for step in steps):
+        steps = [NextStep(tool=RECORD, arguments=await _read_back(desk, task, cycle, steps), why="")]
+    for step in steps:
+        if step.tool == "get_job":
+            result = await _ended(desk, step.arguments["job_id"], line)
+        else:
+            result = await desk.do(step.tool, step.arguments)
+        words.append(told(step.tool, result))
+        line.outcome = ", ".join(filter(None, words))
+
+
+async def _read_back(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextStep]) -> dict[str, Any]:
+    """Ask the W&B server as it wants to be asked, and make of its words what record_context takes."""
+    place = Place.named_in(step.arguments for step in steps)
+    try:
+        asked = questions(place, cycle, task.names, desk.sessions.input_names("query_wandb_tool"))
+    except ValueError as error:
+        raise StepFailed(f"step 'read back': {error}") from error
+    calls = []
+    for question in asked:
+        arguments, reply = await desk.read_back(question)
+        calls.append({"tool": question.tool, "arguments": arguments, "text": reply.text, "is_error": reply.is_error})
+    return handed_over(desk.sessions, cycle, calls)
+
+
+async def _ended(desk: Desk, job_id: str, line: StepLine) -> dict[str, Any]:
+    """Wait for a job, and give what get_job says of its end."""
+    while True:
+        result = await desk.do("get_job", {"job_id": job_id, "wait_s": POLL_S})
+        job = Job.model_validate(result)
+        if job.state not in ("queued", "running"):
+            return result
+        line.saying(f"{job.job_id} is {job.state}" + (f": {job.message}" if job.message else ""))

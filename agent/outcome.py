@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.replies import Check, Metrics, Rows, Verdict
+from agent.brain import Spent
+from agent.replies import GateShown, Metrics, Rows, Summary
 
 STAND_IN = "etude-wandb-local"  # the name in the stand-in's handshake
 
@@ -49,22 +50,6 @@ class DiagnosePart(_Part):
     candidate: Metrics | None = None
 
 
-class GatePart(_Part):
-    """What left the sealed folder."""
-
-    difference: float | None
-    ci: tuple[float, float] | None
-    n: int
-    level: float
-    checks: list[Check]
-
-    @classmethod
-    def of(cls, verdict: Verdict) -> "GatePart":
-        return cls(
-            difference=verdict.difference, ci=verdict.ci, n=verdict.n, level=verdict.level, checks=verdict.checks
-        )
-
-
 class CyclePart(_Part):
     """One turn of the loop."""
 
@@ -77,9 +62,27 @@ class CyclePart(_Part):
     champion_before: str
     champion_after: str
     diagnose: DiagnosePart
-    gate: GatePart | None
+    gate: GateShown | None
     """Null where the cycle stopped before it."""
+    brain: Spent | None
+    """What a language model's thinking took; null for the offline policy."""
     seconds: float
+    """From its opening to its end, whatever happened in between."""
+
+    @classmethod
+    def of(cls, summary: Summary, spent: Spent | None) -> "CyclePart":
+        return cls(
+            cycle=int(summary.cycle.rpartition("_")[2]),
+            verdict=summary.verdict,
+            reason=None if summary.verdict == "promote" else summary.reason,
+            focus_dimensions=summary.focus_dimensions,
+            champion_before=summary.champion_before,
+            champion_after=summary.champion_after,
+            diagnose=DiagnosePart(**summary.diagnose),
+            gate=summary.gate,
+            brain=spent,
+            seconds=summary.seconds,
+        )
 
 
 class Outcome(_Part):

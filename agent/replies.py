@@ -3,7 +3,7 @@
 Fields that are not listed are let through unread, so a server may say more. Errors are in points of the task's scale.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,11 @@ Metrics = dict[str, float | None]
 def in_points(error: float | None, sign: str = "") -> str:
     """An error, or with `sign="+"` a difference of errors, for a reader."""
     return "-" if error is None else f"{error:{sign}.2f}"
+
+
+def error_in(metrics: Metrics, dimension: str | None = None) -> float | None:
+    """Mean absolute error of one dimension, or of all."""
+    return metrics.get(f"mae_raw_{dimension}" if dimension else "vector_mae")
 
 
 class _Read(BaseModel):
@@ -39,8 +44,10 @@ class TaskReply(_Read):
     title: str
     text_name: str
     dimensions: list[Named]
-    entity: str
-    project: str
+
+    @property
+    def names(self) -> list[str]:
+        return [dimension.name for dimension in self.dimensions]
 
 
 class Rows(_Read):
@@ -61,6 +68,14 @@ class Prepared(_Read):
     backends: Backends
 
 
+class NextStep(_Read):
+    """A call that moves a cycle on, as the playbook server suggests it."""
+
+    tool: str
+    arguments: dict[str, Any]
+    why: str
+
+
 class CycleState(_Read):
     """open_cycle, get_cycle"""
 
@@ -69,97 +84,17 @@ class CycleState(_Read):
     dataset: str
     champion: str
     """The champion when the cycle was opened; 'constant' at the beginning."""
-    done: list[str] = []
-    """The steps that the cycle has behind it."""
-
-
-class Signal(_Read):
-    """What a dimension's text carries."""
-
-    signal: Literal["learnable", "weak", "none"]
-    r2: float | None = None
-
-
-class Diagnosis(_Read):
-    """diagnose_dataset"""
-
-    verdict: str
-    reason: str
-    dimensions: dict[str, Signal]
-    warnings: list[str] = []
-
-
-class Evaluated(_Read):
-    """evaluate_model"""
-
-    evaluation_id: str
-    model: str
-    n: int
-    metrics: Metrics
-
-    def error(self, dimension: str | None = None) -> float | None:
-        """Mean absolute error of one dimension, or of all."""
-        return self.metrics.get(f"mae_raw_{dimension}" if dimension else "vector_mae")
-
-
-class Failure(_Read):
-    """A diagnose row that the champion got wrong, as it came back through W&B."""
-
-    trace_id: str
-    mae_raw: float
-    abs_error_by_dim: dict[str, float]
-
-
-class Context(_Read):
-    """record_context"""
-
-    failures: list[Failure]
-    eval_summary: dict[str, Metrics]
-    """Metrics by model id, as they came back through W&B."""
-
-
-class AugmentationPlan(_Read):
-    """plan_augmentation"""
-
-    plan_id: str
-
-
-class Augmentation(_Read):
-    """augment_dataset"""
-
-    dataset_version: str
-    added: int
-    replayed: int = 0
-    dropped: dict[str, int] = {}
-
-
-class RetrainPlan(_Read):
-    """plan_retrain"""
-
-    plan_id: str
+    next_steps: list[NextStep]
+    """What to call now, in this order."""
+    closed: bool
 
 
 class Job(_Read):
-    """start_retrain, get_job"""
+    """get_job"""
 
     job_id: str
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     message: str | None = None
-    model: str | None = None
-    error: str | None = None
-
-
-class Difference(_Read):
-    """Candidate minus champion, points; negative is better."""
-
-    difference: float
-    ci: tuple[float, float]
-
-
-class Comparison(_Read):
-    """compare_models"""
-
-    overall: Difference
 
 
 class Check(_Read):
@@ -169,29 +104,36 @@ class Check(_Read):
     detail: str
 
 
-class Verdict(_Read):
-    """gate_candidate"""
+class GateShown(_Read):
+    """What left the sealed folder."""
 
-    outcome: Literal["promote", "hold", "undecided"]
-    reason: str
+    difference: float | None
+    """Candidate minus champion, points, negative is better; sealed, so null, unless the verdict is promote."""
+    ci: tuple[float, float] | None
     n: int
     level: float
-    difference: float | None
-    """Sealed, so null, unless the verdict is promote."""
-    ci: tuple[float, float] | None
     checks: list[Check]
 
 
-class Promotion(_Read):
-    """promote_model"""
+class Summary(_Read):
+    """What a closed cycle brought: the evidence `summary:<cycle>`."""
 
-    champion: str
-
-
-class Report(_Read):
-    """write_report"""
-
+    cycle: CycleId
+    kind: Literal["begin", "cycle"]
+    verdict: Literal["promote", "hold", "undecided", "stopped"]
+    reason: str
+    focus_dimensions: list[str]
+    rows_added: int | None
+    """Null where no plan for new rows was carried out."""
+    champion_before: str
+    champion_after: str
+    diagnose: dict[str, Metrics | None]
+    """By role; null where nobody filled it."""
+    gate: GateShown | None
+    seconds: float
+    """From its opening to its end."""
     report: str
+    """Path of the page, under the artifacts folder."""
 
 
 class Evidence(_Read):
@@ -199,7 +141,3 @@ class Evidence(_Read):
 
     text: str
     next_offset: int | None
-
-
-class Done(_Read):
-    """Any result of which only the success matters."""

@@ -1,15 +1,20 @@
 """What a run says in words and tables: what it is made of, and what each turn brought."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
-from agent.brain import Turn
+from agent.brain import Spent
 from agent.outcome import BackendsPart, Outcome
 from agent.progress import Progress
-from agent.replies import Evaluated, Prepared, TaskReply, in_points
+from agent.replies import Metrics, Prepared, Summary, TaskReply, error_in, in_points
 
 # What every embedded part is, said wherever its results are shown.
 EMBEDDED = {
-    "brain": {"offline": "embedded policy, no language model"},
+    "brain": {
+        "offline": "embedded policy, no language model",
+        "mistral": "a language model, over the servers' tools",
+    },
     "wandb_mcp": {"stand-in": "embedded, over the local tracker"},
     "tracking": {"local": "embedded, SQLite in the artifacts folder"},
     "teacher": {
@@ -36,35 +41,43 @@ def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: 
         progress.entry(part, name + (f" ({note})" if note else ""))
 
 
-def conclude(progress: Progress, turn: Turn, champion: str) -> None:
-    """The table of one turn, and its verdict in words."""
-    before, after = turn.evaluations.get("champion"), turn.evaluations.get("candidate")
+def conclude(progress: Progress, summary: Summary, dimensions: Sequence[str], spent: Spent | None) -> None:
+    """The table of one closed cycle, its verdict in words, and what thinking about it took."""
+    measured = {role: metrics for role in ROLES if (metrics := summary.diagnose.get(role)) is not None}
+    before, after = measured.get("champion"), measured.get("candidate")
+    if summary.kind == "begin":  # the constant is measured against, and stands in its own column
+        before = None
+        measured.pop("champion", None)
     both = before is not None and after is not None
-    roles = [role for role in ROLES if role in turn.evaluations]
-    if both and progress.narrow:
-        roles = ["champion", "candidate"]
+    roles = ["champion", "candidate"] if both and progress.narrow else list(measured)
     table = Table(box=None, padding=(0, 1 if progress.narrow else 2, 0, 0))
     table.add_column("dimension", overflow="fold")
     for role in roles:
         table.add_column(role, justify="right", no_wrap=True)
     if both:
         table.add_column("change", justify="right", no_wrap=True)
-    for name in [None, *turn.dimensions]:
-        cells = [in_points(turn.evaluations[role].error(name)) for role in roles]
-        label = "all" if name is None else f"{name} (focus)" if name in turn.aim.focus_dimensions else name
+    for name in [None, *dimensions]:
+        cells = [in_points(error_in(measured[role], name)) for role in roles]
+        label = "all" if name is None else f"{name} (focus)" if name in summary.focus_dimensions else name
         table.add_row(label, *cells, *([_change(before, after, name)] if both else []))
-    progress.say(f"{turn.cycle}: error on the diagnose rows, points")
+    progress.say(f"{summary.cycle}: error on the diagnose rows, points")
     progress.show(table)
-    progress.say(f"{verdict_words(turn)} Champion: {champion}.", "bold")
+    progress.say(f"{verdict_words(summary)} Champion: {summary.champion_after}.", "bold")
+    if spent is not None:
+        progress.say(f"The brain gave {spent_words(spent)}.")
     progress.say("")
 
 
-def verdict_words(turn: Turn) -> str:
+def verdict_words(summary: Summary) -> str:
     """The verdict as a sentence."""
-    if turn.verdict is None:
-        return f"Stopped: {turn.aim.stop_reason}."
-    word = {"promote": "Promoted", "hold": "Held", "undecided": "Undecided"}[turn.verdict.outcome]
-    return f"{word}: {turn.verdict.reason}."
+    word = {"promote": "Promoted", "hold": "Held", "undecided": "Undecided", "stopped": "Stopped"}[summary.verdict]
+    return f"{word}: {summary.reason}."
+
+
+def spent_words(spent: Spent) -> str:
+    """What thinking took, for a reader."""
+    tokens = f"{spent.input_tokens:,} tokens read, {spent.output_tokens:,} written"
+    return f"{spent.answers} answers: {tokens}" + (f", at most {spent.usd:.3f} USD" if spent.usd else "")
 
 
 def ending(outcome: Outcome) -> str:
@@ -80,7 +93,7 @@ def ending(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _change(before: Evaluated | None, after: Evaluated | None, dimension: str | None) -> str:
-    old = before.error(dimension) if before else None
-    new = after.error(dimension) if after else None
+def _change(before: Metrics | None, after: Metrics | None, dimension: str | None) -> str:
+    old = None if before is None else error_in(before, dimension)
+    new = None if after is None else error_in(after, dimension)
     return in_points(None if old is None or new is None else new - old, "+")

@@ -5,10 +5,14 @@ filters as a JSON string, at most 100 traces. Where `query_wandb_tool` takes no 
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent.sessions import Sessions
+
+RUNS, COUNTS, TRACES = "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"
+RECORD = "record_context"
 MAX_RUNS = 20
 WORST_TRACES = 20
 MAX_TRACES = 100  # above this the official server may refuse with query_too_large
@@ -35,28 +39,40 @@ class Question:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a task's runs and traces are kept."""
+    """Where a cycle's runs and traces are kept, and whose are looked at."""
 
     entity: str
     project: str
+    evaluation: str
+    """The champion's, whose traces are asked for."""
+
+    @classmethod
+    def named_in(cls, suggested: Iterable[Mapping[str, Any]]) -> "Place":
+        """The place that the playbook server's suggested calls name.
+
+        Raises:
+            ValueError: none of them does.
+        """
+        for arguments in suggested:
+            evaluation = arguments.get("filters", {}).get("attributes", {}).get("evaluation_id")
+            if evaluation is not None:
+                return cls(arguments["entity_name"], arguments["project_name"], evaluation)
+        raise ValueError("the next steps name no evaluation whose traces could be read back")
 
 
-def questions(
-    place: Place, cycle: str, champion_evaluation: str, dimensions: Sequence[str], run_arguments: Collection[str]
-) -> list[Question]:
+def questions(place: Place, cycle: str, dimensions: Sequence[str], run_arguments: Collection[str]) -> list[Question]:
     """All that a cycle reads back before it decides.
 
     Args:
         place: Where to look.
         cycle: Its runs are asked for by group.
-        champion_evaluation: Whose traces are asked for.
         dimensions: Of the task, for the figures that the structured form has to name.
         run_arguments: The arguments that this server's query_wandb_tool takes.
 
     Raises:
         ValueError: query_wandb_tool takes neither GraphQL nor the structured form.
     """
-    of_champion = {"trace_roots_only": True, "attributes": {"evaluation_id": champion_evaluation}}
+    of_champion = {"trace_roots_only": True, "attributes": {"evaluation_id": place.evaluation}}
     where = {"entity_name": place.entity, "project_name": place.project}
     traces = {
         **where,
@@ -69,15 +85,21 @@ def questions(
     }
     return [
         *_runs(place, cycle, dimensions, run_arguments),
-        Question("count_weave_traces_tool", ({**where, "filters": of_champion},)),
+        Question(COUNTS, ({**where, "filters": of_champion},)),
         Question(
-            "query_weave_traces_tool",
+            TRACES,
             (
                 {**traces, "sort_by": "output.mae_raw", "limit": WORST_TRACES},
                 {**traces, "sort_by": "started_at", "limit": MAX_TRACES},
             ),
         ),
     ]
+
+
+def handed_over(sessions: Sessions, cycle: str, calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The arguments of record_context: who answered, by its own handshake, and its replies word for word."""
+    server = sessions.server_of(RUNS)
+    return {"cycle": cycle, "server": {"name": server.says_it_is, "version": server.version}, "calls": list(calls)}
 
 
 def failed(text: str, is_error: bool) -> str | None:
@@ -109,15 +131,15 @@ def _runs(place: Place, cycle: str, dimensions: Sequence[str], takes: Collection
     train_runs = {"jobType": "train", "state": "finished"}
     if "query" in takes:
         return [
-            Question("query_wandb_tool", ({"query": _VIEWER},)),
-            *(Question("query_wandb_tool", (_graphql(place, wanted),)) for wanted in (eval_runs, train_runs)),
+            Question(RUNS, ({"query": _VIEWER},)),
+            *(Question(RUNS, (_graphql(place, wanted),)) for wanted in (eval_runs, train_runs)),
         ]
     if "resource" not in takes:
         raise ValueError(f"this server's query_wandb_tool takes neither 'query' nor 'resource', but {sorted(takes)}")
     figures = ["eval/vector_mae", *(f"eval/mae_raw_{name}" for name in dimensions), "eval/mse_norm", "eval/n"]
     return [
-        Question("query_wandb_tool", (_structured(place, eval_runs, figures),)),
-        Question("query_wandb_tool", (_structured(place, train_runs, []),)),
+        Question(RUNS, (_structured(place, eval_runs, figures),)),
+        Question(RUNS, (_structured(place, train_runs, []),)),
     ]
 
 

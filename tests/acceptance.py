@@ -19,6 +19,7 @@ CYCLE = {
     "champion_after",
     "diagnose",
     "gate",
+    "brain",
     "seconds",
 }
 VERDICTS = {"promote", "hold", "undecided", "stopped"}

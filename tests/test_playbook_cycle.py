@@ -10,6 +10,8 @@ import pytest
 from servers.core.disk import write_json
 from servers.core.registry import Registry
 from servers.playbook.__main__ import main
+from servers.playbook.facts import facts_of
+from servers.playbook.lessons import lessons_of
 from tests.playbook_world import STAND_IN, World, measured_begin, read_back, recorded_begin
 from tests.workshop import call, refusal
 
@@ -74,8 +76,8 @@ async def test_the_next_steps_follow_the_order_of_the_cycle(tmp_path: Path) -> N
     assert measured["done"] == ["measured"] and measured["next_steps"][-1]["tool"] == "record_context"
     assert recorded["done"] == ["measured", "recorded"]
     assert [step["tool"] for step in recorded["next_steps"]] == ["diagnose_dataset"]
-    assert hopeless["next_steps"][0]["tool"] == "write_report"
-    assert "signal" in hopeless["next_steps"][0]["arguments"]["stop_reason"]
+    assert [step["tool"] for step in hopeless["next_steps"]] == ["write_playbook", "write_report"]
+    assert "signal" in hopeless["next_steps"][1]["arguments"]["stop_reason"]
     assert [step["tool"] for step in diagnosed["next_steps"]] == ["plan_retrain"]
 
 
@@ -101,6 +103,30 @@ async def test_a_cycle_stops_only_with_a_reason_and_only_without_a_verdict(tmp_p
     assert written["verdict"] == "hold" and written["reason"] == "the sealed rows do not show a gain"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [("promote", "The gate promoted it"), ("hold", "The gate held it back"), ("undecided", "could not decide")],
+)
+async def test_the_lessons_that_are_suggested_can_be_written_down_as_they_stand(
+    tmp_path: Path, outcome: str, said: str
+) -> None:
+    """Ours: whatever the gate said, each figure in them is a claim that resolves."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle, _ = await recorded_begin(world, playbook)
+        _judge(world, cycle, outcome)
+        signals = dict.fromkeys(world.task.names, {"signal": "weak"}) | {"energy": {"signal": "none"}}
+        none = {"verdict": "train", "reason": "", "dimensions": signals}
+        write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", none)
+        judged, stopped = (lessons_of(facts_of(world.workspace, cycle), stopping) for stopping in (False, True))
+        for lessons in (judged, stopped):
+            await call(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=lessons)
+
+    assert said in " ".join(lesson["text"] for lesson in judged) and "{claim:champion}" in stopped[0]["text"]
+    assert "for energy, so it cannot be learned" in judged[-1]["text"] == stopped[-1]["text"]
+
+
 async def test_a_verdict_that_was_overtaken_does_not_block_the_cycle(tmp_path: Path) -> None:
     """Ours: where another model went into service meanwhile, the cycle ends with the champion of now."""
     world = World(tmp_path)
@@ -112,8 +138,9 @@ async def test_a_verdict_that_was_overtaken_does_not_block_the_cycle(tmp_path: P
         state = await call(playbook, "get_cycle", cycle=cycle)
         written = await call(playbook, "write_report", cycle=cycle)
 
-    (step,) = state["next_steps"]
-    assert step["tool"] == "write_report" and "stop_reason" not in step["arguments"]
+    lessons, step = state["next_steps"]
+    assert (lessons["tool"], step["tool"]) == ("write_playbook", "write_report")
+    assert "stop_reason" not in step["arguments"]
     assert written["verdict"] == "hold" and "student-ffffffffffff" in written["reason"]
 
 

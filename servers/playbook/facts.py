@@ -108,7 +108,9 @@ class Facts:
             ours, theirs = served.metrics.get(f"mae_raw_{name}"), constant.metrics.get(f"mae_raw_{name}")
             if found["signal"] != "none" and ours is not None and theirs:
                 ratios[name] = ours / theirs
-        return sorted(ratios, key=lambda name: -ratios[name])[:MAX_FOCUS]
+        # Equal ratios (a constant in service has 1 everywhere) go to the dimension with the stronger signal.
+        r2 = {name: self.diagnosis["dimensions"][name]["r2"] or 0.0 for name in ratios}
+        return sorted(ratios, key=lambda name: (-round(ratios[name], 9), -r2[name]))[:MAX_FOCUS]
 
     @property
     def outcome(self) -> str | None:

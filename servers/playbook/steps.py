@@ -14,8 +14,11 @@ from servers.core.registry import MIN_REMEDIES
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.playbook.facts import Facts
+from servers.playbook.lessons import lessons_of
 
 WORST_TRACES = 20
+SUGGESTED_REMEDIES = 5
+MAX_ATTEMPTS = 3  # of a training: a process may be killed for no fault of its own, but not for ever
 RUNS_QUERY = (
     "query Runs($entity: String!, $project: String!, $filters: JSONString) { "
     'project(name: $project, entityName: $entity) { runs(first: 20, filters: $filters, order: "-createdAt") { '
@@ -51,7 +54,11 @@ def done_steps(facts: Facts) -> list[str]:
 
 
 def next_steps(facts: Facts, task: Task) -> list[NextStep]:
-    """What to call now, in this order; call get_cycle again afterwards."""
+    """What to call now, in this order; call get_cycle again afterwards.
+
+    The first of them always moves the cycle on (or, among the W&B reads, is needed by the record_context that does), so
+    that whoever does one at a time gets to the end as well.
+    """
     return list(_next(facts, task))
 
 
@@ -60,7 +67,7 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
     if facts.summary is not None:
         yield _step("open_cycle", f"{cycle} is closed", dataset=opened.dataset)
     elif facts.overtaken:
-        yield _stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
+        yield from _stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
     elif missing := [model for model in _to_measure(facts, task) if model not in facts.evaluations]:
         for model in missing:
             yield _step("evaluate_model", "measure it on the diagnose rows", cycle=cycle, model=model)
@@ -70,11 +77,11 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield _step("diagnose_dataset", "see what the data can teach before spending anything", cycle=cycle)
     elif opened.kind == "cycle" and facts.diagnosis["verdict"] != "train":
         # A beginning goes on: data that teach nothing get the constant for a champion, by a verdict like any other.
-        yield _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
+        yield from _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
     elif opened.kind == "cycle" and not facts.augmented:
         yield from _new_rows(facts)
     elif opened.kind == "cycle" and facts.augmentation and facts.augmentation["outcome"]["added"] == 0:
-        yield _stop(facts, "no new row survived the filters")
+        yield from _stop(facts, "no new row survived the filters")
     elif opened.kind == "cycle" and facts.gate is None and len(facts.remedies) < _remedies_wanted(facts):
         yield _remedies(facts)
     elif not facts.trained:
@@ -146,7 +153,7 @@ def _remedies(facts: Facts) -> NextStep:
         worst.append((errors[dimension], failure["trace_id"], dimension))
     remedies = [
         {"trace_id": trace_id, "dimension": dimension, "change": change}
-        for _, trace_id, dimension in sorted(worst, reverse=True)[:MIN_REMEDIES]
+        for _, trace_id, dimension in sorted(worst, reverse=True)[:SUGGESTED_REMEDIES]
     ]
     why = f"a promotion needs {MIN_REMEDIES} failures with what is changed for each"
     return _step("write_playbook", why, cycle=facts.cycle, remedies=remedies, lessons=[])
@@ -161,10 +168,14 @@ def _training(facts: Facts) -> Iterator[NextStep]:
         yield _step("plan_retrain", "keep the recipe, so that an effect has one cause", cycle=facts.cycle, changes=[])
     elif not started:
         yield _step("start_retrain", "train as planned", plan_id=facts.plan["plan_id"])
+    elif started[-1].state == "failed" and started[-1].attempt < MAX_ATTEMPTS:
+        job = started[-1]
+        why = f"try again, attempt {job.attempt} failed: {job.error or 'no reason given'}"
+        yield _step("start_retrain", why, plan_id=facts.plan["plan_id"])
     else:
         job = started[-1]
         why = "or try again: start_retrain with the same plan, or plan_retrain with other changes"
-        yield _stop(facts, f"{job.job_id} {job.state}: {job.error or 'no reason given'}", why)
+        yield from _stop(facts, f"{job.job_id} {job.state}: {job.error or 'no reason given'}", why)
 
 
 def _judging(facts: Facts) -> Iterator[NextStep]:
@@ -174,7 +185,8 @@ def _judging(facts: Facts) -> Iterator[NextStep]:
         return
     candidate = facts.candidate
     assert candidate is not None  # all that were trained are measured
-    yield _step("gate_candidate", "judge it on the sealed rows", cycle=facts.cycle, candidate=candidate.model)
+    why = "judge it on the sealed rows; compare_models shows the change on the open ones, which proves nothing"
+    yield _step("gate_candidate", why, cycle=facts.cycle, candidate=candidate.model)
 
 
 def _ending(facts: Facts) -> Iterator[NextStep]:
@@ -185,35 +197,24 @@ def _ending(facts: Facts) -> Iterator[NextStep]:
     if facts.champion_now is None:
         yield _step("promote_model", "no model beat the constant", cycle=facts.cycle, candidate="constant")
         return
-    if not (facts.playbook and facts.playbook["lessons"]):
-        why = "write down what was learned; figures stand as {claim:id}"
-        yield _step("write_playbook", why, cycle=facts.cycle, remedies=[], lessons=_lesson(facts))
+    yield from _written_down(facts, stopping=False)
     yield _step("write_report", "close the cycle", cycle=facts.cycle)
 
 
-def _lesson(facts: Facts) -> list[dict[str, Any]]:
-    champion, candidate = facts.champion, facts.candidate
-    if champion is None or candidate is None:
-        return []
-    claims = [
-        {
-            "id": name,
-            "source": f"evaluation:{evaluation.evaluation_id}",
-            "metric": "vector_mae",
-            "value": evaluation.metrics["vector_mae"],
-            "unit": "points",
-        }
-        for name, evaluation in (("before", champion), ("after", candidate))
-    ]
-    error = "On the diagnose rows the error went from {claim:before} to {claim:after}"
-    text = f"{error}; the gate said {facts.outcome}."
-    return [{"title": f"What {facts.cycle} did", "text": text, "claims": claims}]
+def _written_down(facts: Facts, stopping: bool) -> Iterator[NextStep]:
+    if facts.playbook and facts.playbook["lessons"]:
+        return
+    if lessons := lessons_of(facts, stopping):
+        why = "write down what was learned; figures stand as {claim:id}"
+        yield _step("write_playbook", why, cycle=facts.cycle, remedies=[], lessons=lessons)
 
 
-def _stop(facts: Facts, reason: str, why: str = "end the cycle without a verdict") -> NextStep:
+def _stop(facts: Facts, reason: str, why: str = "end the cycle without a verdict") -> Iterator[NextStep]:
+    yield from _written_down(facts, stopping=facts.gate is None)
     if facts.gate is not None:
-        return _step("write_report", reason, cycle=facts.cycle)
-    return _step("write_report", why, cycle=facts.cycle, stop_reason=reason)
+        yield _step("write_report", reason, cycle=facts.cycle)
+    else:
+        yield _step("write_report", why, cycle=facts.cycle, stop_reason=reason)
 
 
 def _step(tool: str, why: str, **arguments: Any) -> NextStep:

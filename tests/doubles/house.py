@@ -20,6 +20,7 @@ DIMENSIONS = ("alpha", "beta", "gamma", "delta")
 ROOMS = ("eval", "augment", "retrain", "playbook", "wandb")
 CONSTANT = {"alpha": 20.0, "beta": 20.0, "gamma": 10.0, "delta": 30.0}
 FIRST = {"alpha": 10.0, "beta": 16.0, "gamma": 9.0, "delta": 30.0}
+PAGE_CHARS = 50
 GAIN = 2.0  # points on each focus dimension, for each cycle that made rows
 READS, WRITES = ToolAnnotations(read_only_hint=True), ToolAnnotations(read_only_hint=False, destructive_hint=False)
 BEGUN = {
@@ -44,6 +45,7 @@ SETTINGS: dict[str, Any] = {
     "failures": 6,
     "job_polls": 1,  # get_job calls until the job has ended
     "job_end": "succeeded",
+    "stands_still": None,  # a step after which get_cycle names the same next step for ever
 }
 
 
@@ -61,6 +63,7 @@ class World:
         if not self.file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             begun = {"kind": "begin", "champion": "constant", "closed": True, "done": ["released"], "gate": BEGUN}
+            begun |= {"candidate": "student-begin_demo", "after": "student-begin_demo", "seconds": 1.0}
             empty = {
                 "settings": SETTINGS | settings,
                 "calls": [],
@@ -110,6 +113,12 @@ class World:
     def save(self, state: dict[str, Any]) -> None:
         self._write(state)
 
+    def done(self, state: dict[str, Any], cycle: str, step: str) -> None:
+        """Note that a cycle has a step behind it."""
+        if step not in (done := state["cycles"][cycle]["done"]):
+            done.append(step)
+        self._write(state)
+
 
 def errors_of(state: dict[str, Any], model: str) -> dict[str, float]:
     """Mean absolute error by dimension."""
@@ -142,7 +151,7 @@ def _eval_tools(server: MCPServer[Any], world: World) -> None:
         world.called("describe_task")
         names = [{"name": name, "low": "little", "high": "much"} for name in DIMENSIONS]
         words = {"task": "double", "title": "A task of a double", "text_name": "text"}
-        return {**words, "dimensions": names, "entity": "local", "project": "etude-double"}
+        return {**words, "dimensions": names}
 
     @server.tool(annotations=WRITES)
     def prepare_dataset(dataset: str) -> dict[str, Any]:
@@ -156,7 +165,9 @@ def _eval_tools(server: MCPServer[Any], world: World) -> None:
     @server.tool(annotations=WRITES)
     def diagnose_dataset(cycle: str) -> dict[str, Any]:
         """Say what the data can teach."""
-        settings = world.called("diagnose_dataset", cycle=cycle)["settings"]
+        state = world.called("diagnose_dataset", cycle=cycle)
+        settings = state["settings"]
+        world.done(state, cycle, "diagnosed")
         dimensions = {name: {"signal": signal, "r2": 0.2} for name, signal in settings["signals"].items()}
         reason = "the text says what the labels say" if settings["diagnosis"] == "train" else "the labels are noise"
         return {"verdict": settings["diagnosis"], "reason": reason, "dimensions": dimensions, "warnings": []}
@@ -165,13 +176,8 @@ def _eval_tools(server: MCPServer[Any], world: World) -> None:
     def evaluate_model(cycle: str, model: str) -> dict[str, Any]:
         """Measure a model."""
         state = world.called("evaluate_model", cycle=cycle, model=model)
+        world.done(state, cycle, "measured again" if model == f"student-{cycle}" else f"measured {model}")
         return {"evaluation_id": f"eval-{cycle}-{model}", "model": model, "n": 40, "metrics": metrics_of(state, model)}
-
-    @server.tool(annotations=READS)
-    def compare_models(candidate_evaluation: str, champion_evaluation: str) -> dict[str, Any]:
-        """Compare two models."""
-        world.called("compare_models", candidate_evaluation=candidate_evaluation)
-        return {"overall": {"difference": -1.0, "ci": [-1.5, -0.5]}, "by_dimension": {}, "note": "proves nothing"}
 
     @server.tool(annotations=WRITES)
     def gate_candidate(cycle: str, candidate: str) -> dict[str, Any]:
@@ -196,18 +202,18 @@ def _augment_tools(server: MCPServer[Any], world: World) -> None:
         """Plan new rows."""
         state = world.called("plan_augmentation", cycle=cycle, focus_dimensions=focus_dimensions)
         state["cycles"][cycle]["focus"] = focus_dimensions
-        world.save(state)
-        return {"plan_id": f"augment-{cycle}"}
+        world.done(state, cycle, "aimed")
+        return {"plan_id": f"augment-{cycle}", "focus_dimensions": focus_dimensions}
 
     @server.tool(annotations=WRITES)
     def augment_dataset(plan_id: str) -> dict[str, Any]:
         """Make the rows of a plan."""
         state = world.called("augment_dataset", plan_id=plan_id)
-        cycle, added = state["cycles"][plan_id.removeprefix("augment-")], state["settings"]["added"]
-        if added and not cycle.get("augmented"):
-            cycle["augmented"] = True
+        cycle, added = plan_id.removeprefix("augment-"), state["settings"]["added"]
+        if added and "augmented" not in state["cycles"][cycle]["done"]:
             state["version"] += 1
-            world.save(state)
+        state["cycles"][cycle]["added"] = added
+        world.done(state, cycle, "augmented")
         dropped = {"near-copy": 4, "length": 0}
         return {"dataset_version": f"{state['version']:016x}", "added": added, "replayed": 0, "dropped": dropped}
 
@@ -216,8 +222,9 @@ def _retrain_tools(server: MCPServer[Any], world: World) -> None:
     @server.tool(annotations=WRITES)
     def plan_retrain(cycle: str, changes: list[dict[str, Any]]) -> dict[str, Any]:
         """Plan a training."""
-        world.called("plan_retrain", cycle=cycle, changes=changes)
-        return {"plan_id": f"retrain-{cycle}"}
+        state = world.called("plan_retrain", cycle=cycle, changes=changes)
+        world.done(state, cycle, "planned")
+        return {"plan_id": f"retrain-{cycle}", "changes": changes}
 
     @server.tool(annotations=WRITES)
     def start_retrain(plan_id: str) -> dict[str, Any]:
@@ -229,29 +236,32 @@ def _retrain_tools(server: MCPServer[Any], world: World) -> None:
         errors = {name: before[name] - GAIN * (name in opened.get("focus", [])) for name in DIMENSIONS}
         state["models"][f"student-{cycle}"] = errors
         state["polls"] = 0
+        opened["attempts"] = opened.get("attempts", 0) + 1
+        opened["job"] = "queued"
         world.save(state)
-        return {"job_id": f"train-{cycle}", "state": "queued"}
+        return {"job_id": f"train-{cycle}", "state": "queued", "attempt": opened["attempts"]}
 
     @server.tool(annotations=READS)
     async def get_job(job_id: str, wait_s: int = 0) -> dict[str, Any]:
         """Say how a job stands."""
         state = world.called("get_job", job_id=job_id, wait_s=wait_s)
         state["polls"] += 1
+        ended = state["polls"] >= state["settings"]["job_polls"]
+        end = state["settings"]["job_end"] if ended else "running"
+        state["cycles"][job_id.removeprefix("train-")]["job"] = end
         world.save(state)
-        if state["polls"] < state["settings"]["job_polls"]:
+        model = job_id.replace("train-", "student-") if end == "succeeded" else None
+        error = "out of memory" if end == "failed" else None
+        if not ended:
             await anyio.sleep(wait_s / 1000)
-            return {"job_id": job_id, "state": "running", "message": "step 1 of 2", "model": None, "error": None}
-        if (end := state["settings"]["job_end"]) != "succeeded":
-            return {"job_id": job_id, "state": end, "message": None, "model": None, "error": "out of memory"}
-        return {"job_id": job_id, "state": end, "model": job_id.replace("train-", "student-"), "error": None}
+        return {"job_id": job_id, "state": end, "message": "step 1 of 2", "model": model, "error": error}
 
     @server.tool(annotations=WRITES)
     def promote_model(cycle: str, candidate: str) -> dict[str, Any]:
         """Put a model into service."""
         state = world.called("promote_model", cycle=cycle, candidate=candidate)
         state["champion"] = candidate
-        state["cycles"][cycle]["done"].append("released")
-        world.save(state)
+        world.done(state, cycle, "released")
         return {"champion": candidate, "previous": None}
 
 
@@ -268,13 +278,18 @@ def _playbook_tools(server: MCPServer[Any], world: World) -> None:
             kind, champion = ("begin", "constant") if begin else ("cycle", state["champion"])
             state["cycles"][found] = {"kind": kind, "champion": champion, "closed": False, "done": []}
             world.save(state)
-        cycle = state["cycles"][found]
-        return {"cycle": found, "dataset": dataset, "verdict": None, "next_steps": [], **_known(cycle)}
+        return state_of(world.read(), found)
+
+    @server.tool(annotations=READS)
+    def get_cycle(cycle: str) -> dict[str, Any]:
+        """Say where a cycle stands."""
+        return state_of(world.called("get_cycle", cycle=cycle), cycle)
 
     @server.tool(annotations=WRITES)
     def record_context(cycle: str, server: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
         """Take in what W&B said."""
         state = world.called("record_context", cycle=cycle, server=server, calls=calls)
+        world.done(state, cycle, "recorded")
         models = ("constant", "rule", state["cycles"][cycle]["champion"])
         failures = json.loads(calls[-1]["text"])["traces"]
         return {"failures": failures, "eval_summary": {model: metrics_of(state, model) for model in models}}
@@ -283,33 +298,121 @@ def _playbook_tools(server: MCPServer[Any], world: World) -> None:
     def read_evidence(ref: str, offset: int = 0) -> dict[str, Any]:
         """Show a document, page by page."""
         state = world.called("read_evidence", ref=ref, offset=offset)
-        gate = state["cycles"][ref.removeprefix("gate:")].get("gate")
-        if gate is None:
-            raise ToolError("no gate.json yet; call gate_candidate first")
-        text = json.dumps(gate)
-        return {
-            "ref": ref,
-            "text": text[offset : offset + 50],
-            "next_offset": offset + 50 if offset + 50 < len(text) else None,
-        }
+        cycle = ref.removeprefix("summary:")
+        if not state["cycles"].get(cycle, {}).get("closed"):
+            raise ToolError("no summary.json yet; call write_report first")
+        text = json.dumps(summary_of(state, cycle))
+        end = offset + PAGE_CHARS
+        return {"ref": ref, "text": text[offset:end], "next_offset": end if end < len(text) else None}
 
     @server.tool(annotations=WRITES)
     def write_playbook(cycle: str, remedies: list[dict[str, Any]], lessons: list[dict[str, Any]]) -> dict[str, Any]:
         """Write remedies and lessons down."""
-        world.called("write_playbook", cycle=cycle, remedies=remedies, lessons=lessons)
+        state = world.called("write_playbook", cycle=cycle, remedies=remedies, lessons=lessons)
+        world.done(state, cycle, "written down" if lessons else "remedied")
         return {"remedies": len(remedies), "lessons": len(lessons), "path": f"loop/{cycle}/playbook.json"}
 
     @server.tool(annotations=WRITES)
     def write_report(cycle: str, stop_reason: str | None = None) -> dict[str, Any]:
         """Write the report and close the cycle."""
         state = world.called("write_report", cycle=cycle, stop_reason=stop_reason)
-        state["cycles"][cycle]["closed"] = True
+        state["cycles"][cycle] |= {"closed": True, "stop_reason": stop_reason, "after": state["champion"] or "constant"}
         world.save(state)
-        return {"verdict": "stopped" if stop_reason else "judged", "report": "artifacts/wandb/report.html"}
+        return {"verdict": "stopped" if stop_reason else "judged", "report": "somewhere/wandb/report.html"}
 
 
-def _known(cycle: dict[str, Any]) -> dict[str, Any]:
-    return {key: cycle[key] for key in ("kind", "champion", "closed", "done")}
+def state_of(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """Where a cycle stands."""
+    cycle = state["cycles"][name]
+    known = {key: cycle[key] for key in ("kind", "champion", "closed", "done")}
+    return {"cycle": name, "dataset": "demo", **known, "next_steps": next_steps(state, name)}
+
+
+def next_steps(state: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """What comes next, in the order of the design."""
+    cycle, settings = state["cycles"][name], state["settings"]
+    done = cycle["done"]
+    if settings["stands_still"] in done:
+        return [_call("diagnose_dataset", cycle=name)]
+    if cycle["closed"]:
+        return [_call("open_cycle", dataset="demo")]
+    models = dict.fromkeys(["constant", "rule", cycle["champion"]])
+    if unmeasured := [model for model in models if f"measured {model}" not in done]:
+        return [_call("evaluate_model", cycle=name, model=model) for model in unmeasured]
+    if "recorded" not in done:
+        return _reading(name, cycle["champion"])
+    if "diagnosed" not in done:
+        return [_call("diagnose_dataset", cycle=name)]
+    if cycle["kind"] == "cycle":
+        if settings["diagnosis"] != "train":
+            return _ending(done, name, stop_reason="the labels are noise")
+        if "aimed" not in done:
+            return [_call("plan_augmentation", cycle=name, focus_dimensions=["gamma", "beta"])]
+        if "augmented" not in done:
+            return [_call("augment_dataset", plan_id=f"augment-{name}")]
+        if not cycle["added"]:
+            return _ending(done, name, stop_reason="no new row survived the filters")
+        if "remedied" not in done:
+            remedy = {"trace_id": f"{0:032x}", "dimension": "beta", "change": f"new rows of augment-{name}"}
+            return [_call("write_playbook", cycle=name, remedies=[remedy], lessons=[])]
+    if "planned" not in done:
+        return [_call("plan_retrain", cycle=name, changes=[])]
+    if (job := cycle.get("job")) in ("queued", "running"):
+        return [_call("get_job", job_id=f"train-{name}", wait_s=20)]
+    if job != "succeeded":
+        if job is None or (job == "failed" and cycle["attempts"] < 3):
+            return [_call("start_retrain", plan_id=f"retrain-{name}")]
+        return _ending(done, name, stop_reason=f"train-{name} {job}: out of memory")
+    if "measured again" not in done:
+        return [_call("evaluate_model", cycle=name, model=f"student-{name}")]
+    if "gate" not in cycle:
+        return [_call("gate_candidate", cycle=name, candidate=f"student-{name}")]
+    if "released" not in done and (cycle["gate"]["outcome"] == "promote" or cycle["kind"] == "begin"):
+        best = cycle["candidate"] if cycle["gate"]["outcome"] == "promote" else "constant"
+        return [_call("promote_model", cycle=name, candidate=best)]
+    return _ending(done, name)
+
+
+def summary_of(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a closed cycle brought."""
+    cycle = state["cycles"][name]
+    gate, stopped = cycle.get("gate"), cycle.get("stop_reason")
+    roles = {"constant": "constant", "rule": "rule", "champion": cycle["champion"], "candidate": cycle.get("candidate")}
+    return {
+        "cycle": name,
+        "kind": cycle["kind"],
+        "verdict": "stopped" if stopped else gate["outcome"],
+        "reason": stopped or gate["reason"],
+        "focus_dimensions": cycle.get("focus", []),
+        "rows_added": cycle.get("added"),
+        "champion_before": cycle["champion"],
+        "champion_after": cycle["after"],
+        "diagnose": {role: model and metrics_of(state, model) for role, model in roles.items()},
+        "gate": gate,
+        "seconds": 1.5,
+        "report": "wandb/report.html",
+    }
+
+
+def _reading(name: str, champion: str) -> list[dict[str, Any]]:
+    where = {"entity_name": "local", "project_name": "etude-double"}
+    whose = {"trace_roots_only": True, "attributes": {"evaluation_id": f"eval-{name}-{champion}"}}
+    return [
+        *(_call("query_wandb_tool", query="{ viewer { entity } }") for _ in range(3)),
+        _call("count_weave_traces_tool", **where, filters=whose),
+        _call("query_weave_traces_tool", **where, filters=whose),
+        _call("record_context", cycle=name),
+    ]
+
+
+def _ending(done: list[str], name: str, **stop_reason: str) -> list[dict[str, Any]]:
+    lessons = [{"title": "A lesson", "text": "without a figure", "claims": []}]
+    written = [] if "written down" in done else [_call("write_playbook", cycle=name, remedies=[], lessons=lessons)]
+    return [*written, _call("write_report", cycle=name, **stop_reason)]
+
+
+def _call(tool: str, **arguments: Any) -> dict[str, Any]:
+    return {"tool": tool, "arguments": arguments, "why": "it comes next"}
 
 
 def _wandb_tools(server: MCPServer[Any], world: World) -> None:

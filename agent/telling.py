@@ -1,0 +1,84 @@
+"""What a tool call is called on the screen and in the ledger, and what came of it in a few words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.replies import in_points
+
+STEPS = {
+    "evaluate_model": "measure",
+    "record_context": "read back",
+    "diagnose_dataset": "diagnose",
+    "plan_augmentation": "augment",
+    "augment_dataset": "augment",
+    "plan_retrain": "train",
+    "start_retrain": "train",
+    "get_job": "train",
+    "compare_models": "judge",
+    "gate_candidate": "judge",
+    "promote_model": "promote",
+    "write_playbook": "write",
+    "write_report": "write",
+}
+
+
+def step_of(tool: str) -> str:
+    """The step of a cycle that a tool belongs to; the W&B tools, whatever they are, read back."""
+    return STEPS.get(tool, "read back" if tool.endswith("_tool") else "look")
+
+
+def told(tool: str, result: Mapping[str, Any]) -> str:
+    """What came of a call; empty where there is nothing worth a word. A server that says less is told of less."""
+    try:
+        return _told(tool, result)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ""
+
+
+def _told(tool: str, result: Mapping[str, Any]) -> str:
+    match tool:
+        case "evaluate_model":
+            return f"{result['model']} {in_points(result['metrics']['vector_mae'])}"
+        case "record_context":
+            return f"{len(result['eval_summary'])} models, {len(result['failures'])} failures"
+        case "diagnose_dataset":
+            return _diagnosis(result)
+        case "plan_augmentation":
+            return f"aims at {', '.join(result['focus_dimensions']) or 'more of the same'}"
+        case "augment_dataset":
+            dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
+            return f"{result['added']} rows added, {result['replayed']} replayed; dropped: {dropped or 'none'}"
+        case "plan_retrain":
+            return (
+                ", ".join(f"{change['name']} {change['value']}" for change in result["changes"])
+                or "the recipe as it is"
+            )
+        case "start_retrain":
+            return f"{result['job_id']}, attempt {result['attempt']}"
+        case "get_job":
+            return str(
+                result["model"] or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
+            )
+        case "compare_models":
+            low, high = result["overall"]["ci"]
+            return f"{result['overall']['difference']:+.2f} points ({low:+.2f} to {high:+.2f}) on diagnose, no proof"
+        case "gate_candidate":
+            return f"{result['outcome']}: {result['reason']}"
+        case "promote_model":
+            return str(result["champion"])
+        case "write_playbook":
+            counts = _counted(result["remedies"], "remedy", "remedies"), _counted(result["lessons"], "lesson")
+            return ", ".join(filter(None, counts))
+        case "write_report":
+            return str(result["report"])
+    return ""
+
+
+def _diagnosis(result: Mapping[str, Any]) -> str:
+    none = [name for name, dimension in result["dimensions"].items() if dimension["signal"] == "none"]
+    words = f"{result['verdict']}: {result['reason']}" + (f"; no signal for {', '.join(none)}" if none else "")
+    return "; warning: ".join([words, *result["warnings"]])
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}" if count else ""
