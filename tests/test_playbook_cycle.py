@@ -116,7 +116,7 @@ async def test_the_lessons_that_are_suggested_can_be_written_down_as_they_stand(
     async with world.playbook() as playbook:
         cycle, _ = await recorded_begin(world, playbook)
         _judge(world, cycle, outcome)
-        signals = dict.fromkeys(world.task.names, {"signal": "weak"}) | {"energy": {"signal": "none"}}
+        signals = {name: {"signal": "none" if name == "energy" else "weak"} for name in world.task.names}
         none = {"verdict": "train", "reason": "", "dimensions": signals}
         write_json(world.workspace.cycle_dir(cycle) / "diagnosis.json", none)
         judged, stopped = (lessons_of(facts_of(world.workspace, cycle), stopping) for stopping in (False, True))
