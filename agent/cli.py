@@ -79,7 +79,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     given = vars(arguments)
     flags = {key: given.get(key) for key in ("artifacts", "task", "dataset")}
     agent_flags = {key: given.get(key) for key in ("cycles", "brain", "mcp")}
-    return load_settings(arguments.config, flags, agent_flags)
+    return load_settings(arguments.config, flags, agent_flags, given.get("model"))
 
 
 def _endpoints(arguments: argparse.Namespace, settings: Settings) -> dict[str, Endpoint]:
@@ -128,7 +128,8 @@ def _cycle_words(words: "argparse._SubParsersAction[_Parser]") -> None:
         "Example: etude cycle --cycles 2 --dataset demo",
     )
     parser.add_argument("--cycles", type=int, metavar="N", help="turns of the loop (default: 2)")
-    parser.add_argument("--brain", metavar="BRAIN", help="who decides: auto or offline (default: auto)")
+    parser.add_argument("--brain", metavar="BRAIN", help="who decides: auto, offline or mistral (default: auto)")
+    parser.add_argument("--model", metavar="NAME", help="of the mistral brain (default: mistral-medium-latest)")
     parser.add_argument("--dataset", metavar="NAME", help="a dataset that was imported, or demo (default: demo)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     _where(parser)

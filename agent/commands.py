@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from agent.endpoints import Endpoint
 from agent.ledger import Ledger
 from agent.lock import FolderBusy, only_run_in
 from agent.loop import Run
+from agent.mistral.access import KEY, URL, access_from
 from agent.offline import OfflineBrain
 from agent.progress import Progress
 from agent.screen import ending
 from agent.sessions import ServerProblem, connect
-from agent.settings import BrainName, Settings
+from agent.settings import Settings
 
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,13 +32,14 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
     progress = Progress()
 
     async def work() -> str:
+        brain = _brain(settings)
         async with AsyncExitStack() as stack:
             with progress.step("connect") as step:
                 step.saying(f"starting {', '.join(endpoints)}")
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
-            run = Run(desk, _brain(settings.agent.brain), settings.artifacts)
+            run = Run(desk, brain, settings.artifacts)
             outcome = await run.go(settings.dataset, settings.agent.cycles)
         # Escaped to ASCII, so that it is JSON whatever stdout's encoding can hold.
         return json.dumps(outcome.model_dump(mode="json", by_alias=True), indent=2) if as_document else ending(outcome)
@@ -84,9 +86,28 @@ def _exit_code(
         return _complain(f"{error.filename or 'stdout'}: {error.strerror or error}", FAILED)
 
 
-def _brain(name: BrainName) -> Brain:
-    brains: dict[BrainName, Callable[[], Brain]] = {"auto": OfflineBrain, "offline": OfflineBrain}
-    return brains[name]()
+def _brain(settings: Settings, environment: Mapping[str, str] = os.environ) -> Brain:
+    """The brain that the settings name; `auto` takes the language model where the environment says how to reach one.
+
+    Raises:
+        StepFailed: there is no way to reach the one that is named.
+    """
+    if settings.agent.brain == "offline":
+        return OfflineBrain()
+    try:
+        access = access_from(environment)
+    except ValueError as error:
+        raise StepFailed(str(error)) from error
+    if access is None and settings.agent.brain == "auto":
+        return OfflineBrain()
+    if access is None:
+        raise StepFailed(
+            f"brain mistral needs {KEY}, or {URL} for a server of your own; set one, or use --brain offline"
+        )
+    # Here, not above: it brings in the SDK, most of a second that nobody else needs.
+    from agent.mistral.brain import MistralBrain
+
+    return MistralBrain(access, settings.agent.mistral, settings.artifacts)
 
 
 def _log_folder(settings: Settings) -> Path:

@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from agent.lines import append
 from agent.sessions import Reply
 
 
@@ -30,7 +31,6 @@ class Ledger:
     def open(self, cycle: str) -> None:
         """Write to a cycle's file from now on, first what was held back."""
         self._file = self._artifacts / "loop" / cycle / "ledger.jsonl"
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         self._release()
 
     def close(self) -> None:
@@ -64,21 +64,6 @@ class Ledger:
 
     def _release(self) -> None:
         self._holding = False
-        while self._held_back:
-            self._append(self._held_back.pop(0))
-
-    def _append(self, line: str) -> None:
         assert self._file is not None
-        with self._file.open("a+b") as file:  # one run at a time holds the folder, so nobody else writes here
-            _cut_torn_line(file)
-            # One write for one line, so that a crash can only cut the last. Half a character, which a model may send,
-            # is no UTF-8; escaped it is JSON.
-            file.write(line.encode(errors="backslashreplace") + b"\n")
-
-
-def _cut_torn_line(file: BinaryIO) -> None:
-    """Drop a last line without its line break: a write that a crash cut short."""
-    file.seek(0)
-    content = file.read()
-    if content and not content.endswith(b"\n"):
-        file.truncate(content.rfind(b"\n") + 1)
+        while self._held_back:
+            append(self._file, self._held_back.pop(0))

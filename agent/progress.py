@@ -5,7 +5,7 @@ Showing never stops a run: a closed, broken or narrow stderr loses words, nothin
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import TextIO, cast
@@ -14,7 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.words import cleaned
+
 LABEL_WIDTH = 10
+LINE_CHARS = 4_000  # of anything that is said in one go
+SPOKEN_CHARS = 1_200  # of a brain's words for one answer
 MIN_BESIDE = 60  # characters; a terminal that has fewer is narrow
 
 
@@ -112,7 +116,29 @@ class Progress:
 
     def say(self, line: str, style: str | None = None) -> None:
         """One line; a terminal gets it broken between words where it is too long."""
-        self.console.print(line, style=style, soft_wrap=not self.console.is_terminal)
+        # Words of tools, servers and models end up here, and a terminal takes orders from control characters.
+        self.console.print(cleaned(line, LINE_CHARS), style=style, soft_wrap=not self.console.is_terminal)
+
+    @contextmanager
+    def speech(self) -> Iterator[Callable[[str], None]]:
+        """Show a brain's words as they come: a line at a time, between words, and not without end."""
+        waiting, shown = "", 0
+
+        def heard(piece: str) -> None:
+            nonlocal waiting
+            waiting += piece
+            while "\n" in waiting or len(waiting) > self.console.width:
+                line, waiting = _first_line(waiting, self.console.width)
+                show(line)
+
+        def show(line: str) -> None:
+            nonlocal shown
+            if line.strip() and shown < SPOKEN_CHARS:
+                shown += len(line)
+                self.say(f"  {line.strip()}" if shown < SPOKEN_CHARS else "  …", "italic")
+
+        yield heard
+        show(waiting)
 
     def show(self, table: Table) -> None:
         """A table, as wide as there is room."""
@@ -140,6 +166,7 @@ class Progress:
         self._columns([f"  {line.name:<{LABEL_WIDTH}}", f"{line.seconds} "], words, style)
 
     def _columns(self, cells: list[str], words: Text, style: str | None) -> None:
+        words = Text(cleaned(words.plain, LINE_CHARS), spans=words.spans)
         if not self.console.is_terminal or self.narrow:
             return self.say(" ".join([*cells, words.plain]), style)
         grid = Table.grid(padding=(0, 1, 0, 0))
@@ -148,3 +175,13 @@ class Progress:
         grid.add_column(overflow="fold")
         grid.add_row(*cells, words, style=style)
         self.console.print(grid)
+
+
+def _first_line(text: str, width: int) -> tuple[str, str]:
+    """What fits into the first line, and the rest."""
+    line, broken, rest = text.partition("\n")
+    if len(line) <= width:
+        return line, rest if broken else ""
+    space = text.rfind(" ", 0, width)
+    end = space if space > 0 else width
+    return text[:end], text[end:].lstrip(" ")

@@ -9,7 +9,42 @@ from pydantic_core import ErrorDetails
 
 CONFIG = Path("etude.toml")
 
-BrainName = Literal["auto", "offline"]
+BrainName = Literal["auto", "offline", "mistral"]
+
+# Assumed of Mistral's own server where no price is set: dearer than its general models, because a cap has to hold.
+ASSUMED_USD_PER_MILLION = (3.0, 9.0)
+
+
+class MistralSettings(BaseModel):
+    """The table `[agent.mistral]`: the language model, and what it may take for one cycle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "mistral-medium-latest"
+    """As the server calls it."""
+    context_tokens: int = Field(default=16_000, ge=8_000)
+    """What fits into the model's window beside the schemas of the tools (some 7,000 tokens): messages and answer."""
+    answer_tokens: int = Field(default=3_000, ge=1_000)
+    """The longest answer."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """How long the server may be silent; an answer as a whole may take five times that."""
+    tools: dict[str, list[str]] = {}
+    """By server, which of its tools the model is offered; without an entry those that a cycle needs."""
+    max_answers: int = Field(default=150, ge=1)
+    """Over all runs that work on the cycle, as the two that follow."""
+    max_tokens: int = Field(default=2_000_000, ge=1)
+    max_usd: float = Field(default=5.0, gt=0)
+    max_seconds: float = Field(default=6 * 3600.0, gt=0)
+    """For one run of the cycle, trainings included."""
+    usd_per_million_input: float | None = Field(default=None, ge=0)
+    usd_per_million_output: float | None = Field(default=None, ge=0)
+
+    def prices(self, is_own: bool) -> tuple[float, float]:
+        """USD for a million tokens read and written; nothing on a server of one's own unless set."""
+        assumed = (0.0, 0.0) if is_own else ASSUMED_USD_PER_MILLION
+        given = (self.usd_per_million_input, self.usd_per_million_output)
+        read, written = (price if value is None else value for value, price in zip(given, assumed, strict=True))
+        return read, written
 
 
 class AgentSettings(BaseModel):
@@ -20,7 +55,8 @@ class AgentSettings(BaseModel):
     cycles: int = Field(default=2, ge=1, le=1000)
     """Turns of the loop, after the beginning."""
     brain: BrainName = "auto"
-    """Who decides; `auto` takes the best that is configured, which is `offline` as long as nothing else is."""
+    """Who decides; `auto` is `mistral` where MISTRAL_API_KEY or MISTRAL_SERVER_URL is set, else `offline`."""
+    mistral: MistralSettings = MistralSettings()
     mcp: Path | None = None
     """An `mcpServers` file; without one, the five servers of this house are started."""
 
@@ -39,7 +75,9 @@ class Settings(BaseModel):
     agent: AgentSettings = AgentSettings()
 
 
-def load_settings(config: Path | None, flags: dict[str, Any], agent_flags: dict[str, Any]) -> Settings:
+def load_settings(
+    config: Path | None, flags: dict[str, Any], agent_flags: dict[str, Any], model: str | None = None
+) -> Settings:
     """Read `config` (or `./etude.toml` where there is one); a flag that is not None wins over the file.
 
     Raises:
@@ -48,6 +86,8 @@ def load_settings(config: Path | None, flags: dict[str, Any], agent_flags: dict[
     values = _read(config)
     if isinstance(table := values.get("agent", {}), dict):
         values["agent"] = table | _given(agent_flags)
+        if model is not None and isinstance(inner := table.get("mistral", {}), dict):
+            values["agent"]["mistral"] = inner | {"model": model}
     given = _given(flags)
     try:
         return Settings.model_validate(values | given)
@@ -78,6 +118,10 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
 def _problem(first: ErrorDetails) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        table = AgentSettings if first["loc"][0] == "agent" else Settings
+        tables: dict[tuple[Any, ...], type[BaseModel]] = {
+            ("agent",): AgentSettings,
+            ("agent", "mistral"): MistralSettings,
+        }
+        table = tables.get(tuple(first["loc"][:-1]), Settings)
         return f"unknown key {where!r}; known: {', '.join(table.model_fields)}"
     return f"{where}: {first['msg'].lower()}, not {first['input']!r}"

@@ -1,0 +1,212 @@
+"""What becomes of the language model's calls: checked here, made through the desk, and told back as data.
+
+Everything that is wrong with a call comes back as a message it can act on; the servers check all of it once more. What
+text could talk a model into is not left to it: it works on the open cycle alone, carries out only what the servers have
+planned for it, and neither retypes W&B's replies nor invents a reason to stop.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from agent.desk import MAX_TRIES, Desk, StepFailed
+from agent.mistral.account import Account
+from agent.mistral.data import typed
+from agent.mistral.offer import GET_CYCLE, READING_BACK, Offer, Offered
+from agent.mistral.results import STRING_CHARS, Payload, Shelf, refused, succeeded
+from agent.mistral.service import ToolCall
+from agent.replies import CycleState, Job
+from agent.sessions import Reply
+from agent.telling import step_of, told
+from agent.wandb_reads import RECORD, failed, handed_over, retry_after_s
+
+MAX_CALLS = 8  # of one answer; the rest is not made
+MAX_KEPT_REPLIES = 32  # of the W&B tools; record_context takes twice as many
+SAME_AGAIN, GOING_IN_CIRCLES = 3, 6  # answers in which the same call brought the same, while the cycle stood still
+PLANNED = ("augment_dataset", "start_retrain")  # tools that carry out a plan
+JOB_WAIT_S = 10
+
+
+class Toolbox:
+    """The calls of one cycle.
+
+    Args:
+        desk: Where they are made.
+        offer: What there is to call.
+        shelf: Where long results are put aside.
+        account: Ends a wait that takes too long.
+        state: Where the cycle stands.
+    """
+
+    def __init__(self, desk: Desk, offer: Offer, shelf: Shelf, account: Account, state: CycleState) -> None:
+        self._desk, self._offer, self._shelf, self._account = desk, offer, shelf, account
+        self.state = state
+        """Where the cycle stood when it was last looked at."""
+        self._replies: dict[str, dict[str, Any]] = {}
+        self._seen: Counter[str] = Counter()
+
+    @property
+    def offered(self) -> list[Offered]:
+        """The tools that can be needed now."""
+        return self._offer.now([step.tool for step in self.state.next_steps])
+
+    @property
+    def due(self) -> str | None:
+        """The next step, by the name that the model knows it under."""
+        return next((self.name_of(step.tool) for step in self.state.next_steps), None)
+
+    def name_of(self, tool: str) -> str:
+        """What the model calls a tool."""
+        return self._offer.name_of(tool)
+
+    async def look(self) -> dict[str, Any]:
+        """Where the cycle stands now, as the model is shown it.
+
+        Raises:
+            StepFailed: the server does not say.
+            ServerProblem: it is gone.
+        """
+        said = await self._desk.do(GET_CYCLE, {"cycle": self.state.cycle})
+        now = CycleState.model_validate(said)
+        if now != self.state:
+            self._seen.clear()
+        self.state = now
+        return self._shown(said)
+
+    async def carry_out(self, calls: Sequence[ToolCall]) -> list[Payload]:
+        """Make the calls of one answer, in order.
+
+        Returns:
+            What there is to tell of each.
+
+        Raises:
+            StepFailed: the model goes in circles, or time is over.
+            ServerProblem: a server is gone.
+        """
+        offered = self.offered
+        made = [await self._one(call, offered) for call in calls[:MAX_CALLS]]
+        self._refuse_circles(calls[:MAX_CALLS], made)
+        return made + [refused(f"not made: at most {MAX_CALLS} calls in one answer")] * len(calls[MAX_CALLS:])
+
+    async def _one(self, call: ToolCall, offered: Sequence[Offered]) -> Payload:
+        found = self._offer.find(call.name, offered)
+        arguments = _arguments(call.arguments)
+        if isinstance(found, str):
+            return refused(found)
+        if isinstance(arguments, str):
+            return refused(f"{call.name}: {arguments}")
+        if why := found.problem_with(arguments) or self._out_of_bounds(found, arguments):
+            return refused(why)
+        return await self._made(found, arguments)
+
+    def _out_of_bounds(self, found: Offered, arguments: Mapping[str, Any]) -> str | None:
+        """Why a call is none of this cycle's business."""
+        if not found.changes_something:
+            return None
+        cycle = self.state.cycle
+        if arguments.get("cycle", cycle) != cycle:
+            return f"this run works on {cycle}; {found.name} with another cycle is not for it"
+        if found.tool.name in PLANNED:
+            plans = [step.arguments.get("plan_id") for step in self.state.next_steps if step.tool == found.tool.name]
+            if arguments.get("plan_id") not in plans:
+                due = ", ".join(step.tool for step in self.state.next_steps) or "nothing"
+                return (
+                    f"{found.name} carries out what the next steps name, which is {plans or 'no plan'} now; due: {due}"
+                )
+        return None
+
+    async def _made(self, found: Offered, arguments: dict[str, Any]) -> Payload:
+        tool = found.tool.name
+        with self._desk.step(step_of(tool)) as line:
+            reply = await self._called(tool, self._filled_in(tool, arguments))
+            line.outcome = told(tool, reply.structured or {}) if not reply.is_error else "refused"
+        if tool in READING_BACK:
+            return self._kept(tool, arguments, reply)
+        if tool == RECORD:
+            self._replies.clear()  # whether they were taken or refused: what is wrong has to be read anew
+        if reply.is_error:
+            return refused(reply.text)
+        result: Any = reply.structured if reply.structured is not None else reply.text
+        return succeeded(self._shelf, tool, arguments, self._shown(result) if tool == GET_CYCLE else result)
+
+    def _filled_in(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that are not the model's to give."""
+        if tool == RECORD:
+            return handed_over(self._desk.sessions, self.state.cycle, list(self._replies.values()))
+        if tool == "write_report":
+            suggested = [step.arguments for step in self.state.next_steps if step.tool == tool]
+            return {**arguments, **{k: v for step in suggested for k, v in step.items() if k == "stop_reason"}}
+        if tool == "get_job":
+            return {**arguments, "wait_s": JOB_WAIT_S}
+        return arguments
+
+    async def _called(self, tool: str, arguments: dict[str, Any]) -> Reply:
+        """Make a call; wait for a busy server and for the end of a job, which needs no thinking."""
+        for _ in range(MAX_TRIES):
+            reply = await self._desk.call(tool, arguments)
+            while tool == "get_job" and _is_under_way(reply):
+                self._account.refuse_longer()
+                reply = await self._desk.call(tool, arguments)
+            wait_s = retry_after_s(reply.text) if tool in READING_BACK else None
+            if wait_s is None:
+                return reply
+            await anyio.sleep(wait_s)
+        return reply
+
+    def _kept(self, tool: str, arguments: dict[str, Any], reply: Reply) -> Payload:
+        """Keep a W&B reply for record_context, unless it is none."""
+        if why := failed(reply.text, reply.is_error):
+            return refused(why)
+        key = _key(tool, arguments)
+        if key not in self._replies and len(self._replies) >= MAX_KEPT_REPLIES:
+            return refused(f"{MAX_KEPT_REPLIES} replies are kept already; call record_context")
+        self._replies[key] = {"tool": tool, "arguments": arguments, "text": reply.text, "is_error": False}
+        kept = f"{len(self._replies)} replies for {self.name_of(RECORD)}"
+        return succeeded(self._shelf, tool, arguments, json.loads(reply.text), kept=kept)
+
+    def _shown(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A state without the W&B reads that were made: the server cannot know of them before record_context."""
+        steps = [step for step in state["next_steps"] if _key(step["tool"], step["arguments"]) not in self._replies]
+        return {**typed(state, STRING_CHARS), "next_steps": typed(steps, STRING_CHARS)}
+
+    def _refuse_circles(self, calls: Sequence[ToolCall], payloads: Sequence[Payload]) -> None:
+        """Say so where a call brings nothing new, and end it where it does so for ever.
+
+        Raises:
+            StepFailed: it does.
+        """
+        told = {
+            json.dumps([call.name, call.arguments, payload]): payload
+            for call, payload in zip(calls, payloads, strict=True)
+        }
+        self._seen.update(told.keys())
+        for key, payload in told.items():
+            if (times := self._seen[key]) >= GOING_IN_CIRCLES:
+                raise StepFailed(
+                    f"brain mistral goes in circles: {calls[-1].name[:80]!r} brought the same in {times} answers, and "
+                    "nothing moved; what is done stays done: the same command tries again, --brain offline goes on "
+                    "without the model"
+                )
+            if times >= SAME_AGAIN:
+                due = ", ".join(self.name_of(step.tool) for step in self.state.next_steps) or "nothing"
+                payload["note"] = f"the same call brought the same {times} times; do something else. Due: {due}"
+
+
+def _key(tool: str, arguments: Mapping[str, Any]) -> str:
+    return json.dumps([tool, arguments], sort_keys=True)
+
+
+def _arguments(text: str) -> dict[str, Any] | str:
+    """The arguments in a call, or why they are none."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        return f"the arguments are not JSON ({error}); give one JSON object"
+    return value if isinstance(value, dict) else f"the arguments are a {type(value).__name__}; give one JSON object"
+
+
+def _is_under_way(reply: Reply) -> bool:
+    return not reply.is_error and Job.model_validate(reply.structured or {}).state in ("queued", "running")
