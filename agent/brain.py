@@ -28,6 +28,11 @@ class Brain(Protocol):
 
     name: str
 
+    @property
+    def about(self) -> str:
+        """What stands behind the name, in a few words."""
+        ...
+
     async def finish(self, desk: Desk, task: TaskReply, state: CycleState) -> None:
         """Take an open cycle to its end.
 

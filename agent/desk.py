@@ -55,7 +55,14 @@ class Desk:
             StepFailed: the tool refused, or its result lacks what is needed.
             ServerProblem: its server is gone.
         """
-        result = await self.do(tool, arguments)
+        return self.understood(tool, reply_type, await self.do(tool, arguments))
+
+    def understood(self, tool: str, reply_type: type[ReplyType], result: Mapping[str, Any]) -> ReplyType:
+        """A tool's result, as far as it is needed.
+
+        Raises:
+            StepFailed: something that is needed is missing or wrong.
+        """
         try:
             return reply_type.model_validate(result)
         except ValidationError as error:

@@ -49,7 +49,7 @@ class Run:
             prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
-        announce(self._desk.progress, task, prepared, backends)
+        announce(self._desk.progress, task, prepared, backends, self._brain.about)
         await self._recall(dataset, cycles)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
             await self._next(task, dataset)

@@ -11,7 +11,7 @@ from typing import Any
 from agent.brain import Spent
 from agent.desk import Desk, StepFailed
 from agent.progress import StepLine
-from agent.replies import CycleState, Job, NextStep, TaskReply
+from agent.replies import UNDER_WAY, CycleState, Job, NextStep, TaskReply
 from agent.telling import step_of, told
 from agent.wandb_reads import RECORD, Place, handed_over, questions
 
@@ -22,6 +22,7 @@ class OfflineBrain:
     """Follows the list."""
 
     name = "offline"
+    about = "embedded policy, no language model"
 
     async def finish(self, desk: Desk, task: TaskReply, state: CycleState) -> None:
         """Follow the list to its end.
@@ -52,7 +53,7 @@ async def _done(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextSte
         steps = [NextStep(tool=RECORD, arguments=await _read_back(desk, task, cycle, steps), why="")]
     for step in steps:
         if step.tool == "get_job":
-            result = await _ended(desk, step.arguments["job_id"], line)
+            result = await _ended(desk, step.arguments, line)
         else:
             result = await desk.do(step.tool, step.arguments)
         words.append(told(step.tool, result))
@@ -61,8 +62,8 @@ async def _done(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextSte
 
 async def _read_back(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextStep]) -> dict[str, Any]:
     """Ask the W&B server as it wants to be asked, and make of its words what record_context takes."""
-    place = Place.named_in(step.arguments for step in steps)
     try:
+        place = Place.named_in(step.arguments for step in steps)
         asked = questions(place, cycle, task.names, desk.sessions.input_names("query_wandb_tool"))
     except ValueError as error:
         raise StepFailed(f"step 'read back': {error}") from error
@@ -73,11 +74,11 @@ async def _read_back(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[Ne
     return handed_over(desk.sessions, cycle, calls)
 
 
-async def _ended(desk: Desk, job_id: str, line: StepLine) -> dict[str, Any]:
+async def _ended(desk: Desk, arguments: dict[str, Any], line: StepLine) -> dict[str, Any]:
     """Wait for a job, and give what get_job says of its end."""
     while True:
-        result = await desk.do("get_job", {"job_id": job_id, "wait_s": POLL_S})
-        job = Job.model_validate(result)
-        if job.state not in ("queued", "running"):
+        result = await desk.do("get_job", {**arguments, "wait_s": POLL_S})
+        job = desk.understood("get_job", Job, result)
+        if job.state not in UNDER_WAY:
             return result
         line.saying(f"{job.job_id} is {job.state}" + (f": {job.message}" if job.message else ""))

@@ -11,10 +11,6 @@ from agent.replies import Metrics, Prepared, Summary, TaskReply, error_in, in_po
 
 # What every embedded part is, said wherever its results are shown.
 EMBEDDED = {
-    "brain": {
-        "offline": "embedded policy, no language model",
-        "mistral": "a language model, over the servers' tools",
-    },
     "wandb_mcp": {"stand-in": "embedded, over the local tracker"},
     "tracking": {"local": "embedded, SQLite in the artifacts folder"},
     "teacher": {
@@ -27,7 +23,7 @@ EMBEDDED = {
 ROLES = ("constant", "rule", "champion", "candidate")
 
 
-def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart) -> None:
+def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart, about_brain: str) -> None:
     """The banner: task, data and what stands behind each part."""
     rows = prepared.rows
     progress.entry("task", f"{task.task}: {task.title}")
@@ -37,7 +33,7 @@ def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: 
         f"{rows.gate} sealed rows" + ("; SYNTHETIC, from the embedded demo world" if prepared.synthetic else ""),
     )
     for part, name in backends.model_dump().items():
-        note = EMBEDDED.get(part, {}).get(name)
+        note = about_brain if part == "brain" else EMBEDDED.get(part, {}).get(name)
         progress.entry(part, name + (f" ({note})" if note else ""))
 
 

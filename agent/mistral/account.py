@@ -4,14 +4,17 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from agent.brain import Spent
 from agent.desk import StepFailed
 from agent.lines import append, read
-from agent.mistral.service import Answer
+from agent.mistral.service import Answer, Tokens
 from agent.settings import MistralSettings
+from agent.words import cleaned
 
 MILLION = 1_000_000
+NAME_CHARS = 64
 
 
 class Account:
@@ -44,20 +47,15 @@ class Account:
         )
 
     def add(self, answer: Answer) -> None:
-        """Note one answer."""
-        entry = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "model": self._settings.model,
-            "input_tokens": answer.input_tokens,
-            "output_tokens": answer.output_tokens,
-            "counted": answer.counted,
-            "usd": self._usd(answer.input_tokens, answer.output_tokens),
-            "calls": [call.name[:64] for call in answer.calls],
-            "finish": answer.finish,
-            "tries": answer.tries,
-            "seconds": round(answer.seconds, 3),
-        }
-        append(self._file, json.dumps(entry, ensure_ascii=False))
+        """Note one answer, with what tries before it took in vain."""
+        called = [cleaned(call.name, NAME_CHARS) for call in answer.calls]
+        how = {"finish": answer.finish, "tries": answer.tries, "seconds": round(answer.seconds, 3)}
+        self._note(answer.tokens + answer.lost, counted=answer.counted, calls=called, **how)
+
+    def add_lost(self, tokens: Tokens) -> None:
+        """Note what was taken without an answer."""
+        if tokens != Tokens():
+            self._note(tokens, counted=False, calls=[], finish=None)
 
     def refuse_more(self, next_input_tokens: int) -> None:
         """Refuse an answer that could go over a cap; what is asked for now counts with all that it may take.
@@ -84,6 +82,17 @@ class Account:
         """
         seconds = monotonic() - self._began
         self._refuse_over("max_seconds", seconds, self._settings.max_seconds, f"{seconds:.0f} s in this run")
+
+    def _note(self, tokens: Tokens, **facts: Any) -> None:
+        entry = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "model": self._settings.model,
+            "input_tokens": tokens.read,
+            "output_tokens": tokens.written,
+            "usd": self._usd(tokens.read, tokens.written),
+            **facts,
+        }
+        append(self._file, json.dumps(entry, ensure_ascii=False))
 
     def _refuse_over(self, name: str, amount: float, limit: float, so_far: str) -> None:
         if amount > limit:

@@ -33,6 +33,11 @@ class MistralBrain:
 
     name = "mistral"
 
+    @property
+    def about(self) -> str:
+        """Which model, and where."""
+        return f"{self._settings.model} at {self._access.server_url}, over the servers' tools"
+
     def __init__(self, access: Access, settings: MistralSettings, artifacts: Path) -> None:
         self._access, self._settings, self._artifacts = access, settings, artifacts
 
@@ -109,6 +114,7 @@ class _Thinking:
                 if not self._conversation.is_full:
                     raise StepFailed(f"brain mistral: {problem}; {STAYS_DONE}") from problem
             except ServiceProblem as problem:
+                self._account.add_lost(problem.lost)
                 raise StepFailed(f"brain mistral: {problem}; {STAYS_DONE}") from problem
 
     async def _think(self, must_call: bool) -> Answer:
@@ -118,10 +124,10 @@ class _Thinking:
         self._account.refuse_more(self._conversation.estimate(chars))
         with self._desk.step("think") as line, self._desk.progress.speech() as heard:
             answer = await self._service.answer(messages, tools, must_call, heard)
-            line.outcome = f"{answer.input_tokens:,} + {answer.output_tokens:,} tokens"
+            line.outcome = f"{answer.tokens.read:,} + {answer.tokens.written:,} tokens"
         self._account.add(answer)
         if answer.counted:
-            self._conversation.measured(chars, answer.input_tokens)
+            self._conversation.measured(chars, answer.tokens.read)
         return answer
 
     async def _fold(self) -> None:

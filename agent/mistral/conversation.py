@@ -69,8 +69,8 @@ class Conversation:
             self._tokens_per_char = max(MIN_TOKENS_PER_CHAR, tokens / chars)
 
     def tighten(self) -> None:
-        """The server says that it was too long all the same."""
-        self._limit_tokens = self._limit_tokens * 2 // 3
+        """The server says that it was too long all the same: it is full, if there is anything to fold."""
+        self._limit_tokens = round(min(self._limit_tokens, self.tokens) * 2 / 3)
 
 
 def chars_in(messages: list[Message]) -> int:

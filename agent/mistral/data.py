@@ -5,6 +5,7 @@ chat template could take for one of its own marks. So a text has no way out of t
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ def typed(value: Any, string_chars: int, depth: int = 0) -> Any:
         return cleaned(value, string_chars)
     if depth > MAX_DEPTH:
         return CUT
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
     if isinstance(value, Mapping):
         items = list(value.items())[:MAX_ITEMS]
         return {cleaned(str(key), KEY_CHARS): typed(item, string_chars, depth + 1) for key, item in items}

@@ -29,14 +29,29 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 WHOLE_ANSWER = 5  # times the longest silence
 MAX_ANSWER_CHARS = 200_000  # a server that never stops talking; far more than answer_tokens
 ERROR_CHARS = 300
+CHARS_PER_TOKEN = 3  # where nobody counts: JSON is dense, and a cap should err on the safe side
 PASSING = (408, 409, 425, 429)
 TOO_LONG = ("context length", "context window", "too large for model", "maximum context", "exceed_context", "too long")
 
 Heard = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """What was read and written, as a server bills it."""
+
+    read: int = 0
+    written: int = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.read + other.read, self.written + other.written)
+
+
 class ServiceProblem(Exception):
     """There is no answer to be had; one line that says why and what to do."""
+
+    lost = Tokens()
+    """What tries took that broke off, estimated."""
 
 
 class PromptTooLong(ServiceProblem):
@@ -70,10 +85,11 @@ class Answer:
     calls: list[ToolCall]
     finish: str | None
     """stop, tool_calls, length, …"""
-    input_tokens: int
-    output_tokens: int
+    tokens: Tokens
     counted: bool
     """Whether the server counted the tokens; if not they are estimated."""
+    lost: Tokens
+    """What tries before took that broke off, estimated: they are billed as well."""
     tries: int
     seconds: float
 
@@ -118,6 +134,25 @@ class _Hearing:
         called[0] = called[0] or (id if id and id != "null" else "")
         called[1] = called[1] or (name or "")
         called[2] += text
+
+    def tokens(self, request_chars: int) -> Tokens:
+        """What the server counted, or an estimate."""
+        if self.usage and self.usage.prompt_tokens:
+            return Tokens(self.usage.prompt_tokens, self.usage.completion_tokens or 0)
+        return Tokens(request_chars // CHARS_PER_TOKEN, self.chars // CHARS_PER_TOKEN)
+
+    def answer(self, request_chars: int, lost: Tokens, tries: int, seconds: float) -> Answer:
+        """All of it, when it is over."""
+        return Answer(
+            words="".join(self.words),
+            calls=[ToolCall(id or None, name, arguments) for _, (id, name, arguments) in sorted(self.calls.items())],
+            finish=self.finish,
+            tokens=self.tokens(request_chars),
+            counted=bool(self.usage and self.usage.prompt_tokens),
+            lost=lost,
+            tries=tries,
+            seconds=seconds,
+        )
 
     def _count(self, text: str) -> None:
         self.chars += len(text)
@@ -169,19 +204,22 @@ class Service:
             ServiceProblem: there is no answer, after all tries.
         """
         started = perf_counter()
-        wait_s = FIRST_WAIT_S
+        wait_s, lost, chars = FIRST_WAIT_S, Tokens(), len(json.dumps([messages, tools]))
         for number in range(1, TRIES + 1):
             hearing = _Hearing(heard)
             try:
                 await self._hear(self._request(messages, tools, must_call), hearing)
-                return self._answer(hearing, messages, tools, number, perf_counter() - started)
+                return hearing.answer(chars, lost, number, perf_counter() - started)
             except _Passing as problem:
+                lost += hearing.tokens(chars) if hearing.chars else Tokens()
                 if problem.unreadable:
                     self._streams = not self._streams
                 pause_s = wait_s if problem.wait_s is None else problem.wait_s
                 if number == TRIES or pause_s > LONGEST_WAIT_S:
                     asks = f", and asks to be left alone for {pause_s:.0f} s" if pause_s > LONGEST_WAIT_S else ""
-                    raise ServiceProblem(f"{self._where}: {problem}{asks} (try {number} of {TRIES})") from problem
+                    failure = ServiceProblem(f"{self._where}: {problem}{asks} (try {number} of {TRIES})")
+                    failure.lost = lost
+                    raise failure from problem
                 self._tell(f"{problem}; asking again in {pause_s:g} s")
                 await anyio.sleep(pause_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -269,25 +307,6 @@ class Service:
                 f"{self._where} is not there (HTTP 404: {words}); give --model, or MISTRAL_SERVER_URL"
             )
         return ServiceProblem(f"{self._where} refuses the request (HTTP {status}: {words})")
-
-    def _answer(
-        self, hearing: _Hearing, messages: list[Message], tools: list[dict[str, Any]], tries: int, seconds: float
-    ) -> Answer:
-        usage = hearing.usage
-        read, written = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
-        counted = read > 0
-        if not counted:  # three characters a token: JSON is dense, and a cap should err on the safe side
-            read, written = len(json.dumps([messages, tools])) // 3, hearing.chars // 3
-        return Answer(
-            words="".join(hearing.words),
-            calls=[ToolCall(id or None, name, arguments) for _, (id, name, arguments) in sorted(hearing.calls.items())],
-            finish=hearing.finish,
-            input_tokens=read,
-            output_tokens=written,
-            counted=counted,
-            tries=tries,
-            seconds=seconds,
-        )
 
 
 def _text(content: Any) -> str:

@@ -18,7 +18,7 @@ from agent.mistral.data import typed
 from agent.mistral.offer import GET_CYCLE, READING_BACK, Offer, Offered
 from agent.mistral.results import STRING_CHARS, Payload, Shelf, refused, succeeded
 from agent.mistral.service import ToolCall
-from agent.replies import CycleState, Job
+from agent.replies import UNDER_WAY, CycleState
 from agent.sessions import Reply
 from agent.telling import step_of, told
 from agent.wandb_reads import RECORD, failed, handed_over, retry_after_s
@@ -70,7 +70,7 @@ class Toolbox:
             ServerProblem: it is gone.
         """
         said = await self._desk.do(GET_CYCLE, {"cycle": self.state.cycle})
-        now = CycleState.model_validate(said)
+        now = self._desk.understood(GET_CYCLE, CycleState, said)
         if now != self.state:
             self._seen.clear()
         self.state = now
@@ -209,4 +209,4 @@ def _arguments(text: str) -> dict[str, Any] | str:
 
 
 def _is_under_way(reply: Reply) -> bool:
-    return not reply.is_error and Job.model_validate(reply.structured or {}).state in ("queued", "running")
+    return not reply.is_error and (reply.structured or {}).get("state") in UNDER_WAY
