@@ -68,6 +68,7 @@ def report_draft(
         "## The cycle step by step",
         table(["decision", "by", "on what"], _decisions(facts, playbook, summary)),
         "## Lessons",
+        "In the words of whoever ran the cycle: the figures were checked against their sources, the words were not.",
         *([f"**{escaped(x.title)}** {escaped(filled(x.text, x.claims), 4000)}" for x in playbook.lessons] or ["None."]),
         "## The planned next cycle",
         table(["what", "plan"], [[escaped(what), escaped(words, 1000)] for what, words in plan]),
