@@ -19,12 +19,11 @@ from mcp.types import Tool
 
 from servers.augment.server import build_room as build_augment
 from servers.core.task import load_task
-from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
 from servers.eval.server import build_room as build_eval
 from servers.playbook.server import build_room as build_playbook
 from servers.retrain.server import build_room as build_retrain
-from servers.wandb_local.server import build_server as build_wandb
+from servers.wandb_local.server import build_room as build_wandb
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- tools: made by python -m servers.catalogue --write -->", "<!-- end of tools -->"
@@ -35,7 +34,7 @@ def all_servers(folder: Path) -> dict[str, MCPServer[Any]]:
     workspace, task = Workspace(folder), load_task("kotone")
     builders = {"eval": build_eval, "augment": build_augment, "retrain": build_retrain, "playbook": build_playbook}
     servers: dict[str, MCPServer[Any]] = {name: build(workspace, task).server for name, build in builders.items()}
-    return {**servers, "wandb": build_wandb(LocalTracker(workspace.tracking_file))}
+    return {**servers, "wandb": build_wandb(workspace).server}
 
 
 async def all_tools() -> dict[str, list[Tool]]:

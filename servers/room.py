@@ -7,7 +7,8 @@
         \"\"\"What it does, what it changes, which tool comes next.\"\"\"
 
 A tool that writes holds the folder's lock while it runs. A `ValueError` or `Busy` from the core is a refusal: its text
-reaches the caller. Anything else is our bug: the caller learns that the tool failed, the log gets the traceback.
+reaches the caller, bounded. Anything else is our bug: the caller learns that the tool failed, the log gets the
+traceback.
 """
 
 import argparse
@@ -28,10 +29,11 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from servers import VERSION
-from servers.core.disk import append_jsonl, canonical, digest, now, plain
 from servers.core.settings import Settings, load_settings
 from servers.core.task import Task
+from servers.core.words import refusal
 from servers.core.workspace import Busy, Workspace
+from servers.ledger import ServerLedger
 
 CycleId = Annotated[str, Field(description="cycle id, such as 'cycle_1'; open_cycle gives it")]
 ModelId = Annotated[str, Field(description="'constant', 'rule' or a model id such as 'student-…'")]
@@ -45,43 +47,39 @@ class Room:
     """One MCP server over one artifacts folder; `room.server` is what speaks the protocol.
 
     Args:
-        name: Name in the handshake and of the server's ledger.
+        name: Name of the server's ledger, and in the handshake.
         instructions: What a client is told about the whole server.
         workspace: The artifacts folder.
+        handshake: Name in the handshake, where it is another.
     """
 
-    def __init__(self, name: str, instructions: str, workspace: Workspace) -> None:
+    def __init__(self, name: str, instructions: str, workspace: Workspace, handshake: str | None = None) -> None:
         self.name = name
         self.workspace = workspace
+        self._ledger = ServerLedger(workspace.server_ledger(name))
         self.server: MCPServer[Any] = MCPServer(
-            name,
+            handshake or name,
             version=VERSION,
             instructions=instructions,
             log_level="WARNING",
             middleware=[self._on_message],
         )
-        self._arguments: dict[str, frozenset[str]] = {}
+        self._arguments: dict[str, list[str]] = {}
 
     def reads(self) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that changes nothing."""
-        return self._tool(ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False))
+        return self._tool(_hints(reads=True, destroys=False, idempotent=True))
 
     def writes(self, *, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that adds to the artifacts; repeating it finds what is there.
 
         A tool that is not `locked` takes the folder's lock itself, for the part that needs it.
         """
-        return self._tool(
-            ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False),
-            locked=locked,
-        )
+        return self._tool(_hints(reads=False, destroys=False, idempotent=True), locked)
 
-    def destroys(self) -> Callable[[ToolFunction], ToolFunction]:
-        """Declare a tool that takes something out of service; a client should ask its person first."""
-        return self._tool(
-            ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False),
-            locked=True,
-        )
+    def destroys(self, *, idempotent: bool) -> Callable[[ToolFunction], ToolFunction]:
+        """Declare a tool that ends something or takes it out of service; a client should ask its person first."""
+        return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), locked=True)
 
     def _tool(self, annotations: ToolAnnotations, locked: bool = False) -> Callable[[ToolFunction], ToolFunction]:
         def declare(function: ToolFunction) -> ToolFunction:
@@ -98,7 +96,7 @@ class Room:
                         with lock():
                             return await function(*args, **kwargs)
                     except (ValueError, Busy) as error:
-                        raise ToolError(_one_line(error)) from error
+                        raise ToolError(_words(error)) from error
 
             else:
 
@@ -108,11 +106,11 @@ class Room:
                         with lock():
                             return function(*args, **kwargs)
                     except (ValueError, Busy) as error:
-                        raise ToolError(_one_line(error)) from error
+                        raise ToolError(_words(error)) from error
 
-            self._arguments[name] = frozenset(inspect.signature(function).parameters)
+            self._arguments[name] = list(inspect.signature(function).parameters)
             self.server.tool(
-                title=name.replace("_", " ").capitalize(),
+                title=name.removesuffix("_tool").replace("_", " ").capitalize(),
                 description=inspect.getdoc(function),  # the SDK would keep the docstring's indentation
                 annotations=annotations,
             )(tool)
@@ -121,36 +119,41 @@ class Room:
         return declare
 
     async def _on_message(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Refuse arguments that no tool knows (the SDK would drop them silently), and log every call."""
+        """Refuse arguments that no tool knows (the SDK would drop them silently), bound refusals, log every call."""
         if ctx.method != "tools/call" or ctx.params is None:
             return await call_next(ctx)
         tool = str(ctx.params.get("name"))
         arguments = ctx.params.get("arguments") or {}
+        result: HandlerResult = None
         started = time.perf_counter()
-        result = self._unknown_argument(tool, arguments) or await call_next(ctx)
-        self._log(tool, arguments, result, time.perf_counter() - started)
+        try:
+            result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+        finally:  # a call that was cancelled, or is none that the protocol knows, is logged without a result
+            self._ledger.add(tool, arguments, result, time.perf_counter() - started)
         return result
 
     def _unknown_argument(self, tool: str, arguments: Any) -> CallToolResult | None:
         known = self._arguments.get(tool)
-        if known is None or not isinstance(arguments, dict) or not (unknown := sorted(set(arguments) - known)):
+        if known is None or not isinstance(arguments, dict) or not (unknown := sorted(set(arguments) - set(known))):
             return None
-        text = f"{tool} takes no argument {unknown[0]!r}; it takes {', '.join(sorted(known)) or 'none'}"
-        return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        text = f"{tool} takes no argument {unknown[0]!r}; it takes {', '.join(known) or 'none'}"
+        return CallToolResult(content=[TextContent(type="text", text=refusal(text))], is_error=True)
 
-    def _log(self, tool: str, arguments: Any, result: Any, seconds: float) -> None:
-        reply = plain(result) if not hasattr(result, "model_dump") else result.model_dump(mode="json", by_alias=True)
-        content = {key: reply.get(key) for key in ("content", "structuredContent", "isError")}
-        entry = {
-            "at": now(),
-            "tool": tool,
-            "arguments": arguments,
-            "is_error": bool(content["isError"]),
-            "result_digest": digest(content),
-            "result_chars": len(canonical(content)),
-            "seconds": round(seconds, 4),
-        }
-        append_jsonl(self.workspace.server_ledger(self.name), entry)
+
+def _hints(*, reads: bool, destroys: bool, idempotent: bool) -> ToolAnnotations:
+    return ToolAnnotations(
+        read_only_hint=reads, destructive_hint=destroys, idempotent_hint=idempotent, open_world_hint=False
+    )
+
+
+def _in_bounds(result: HandlerResult) -> HandlerResult:
+    """A result with its words bounded where it is a refusal; the SDK's own may echo whole arguments."""
+    if isinstance(result, dict) and result.get("isError"):
+        blocks = [
+            {**block, "text": refusal(block["text"])} if "text" in block else block for block in result["content"]
+        ]
+        return {**result, "content": blocks}
+    return result
 
 
 def server_arguments(room: str, what: str) -> argparse.ArgumentParser:
@@ -171,12 +174,12 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     return load_settings(arguments.config, arguments.artifacts, arguments.task)
 
 
-def _one_line(error: Exception) -> str:
+def _words(error: Exception) -> str:
     if isinstance(error, ValidationError):
         # A damaged file. Its words would quote what the file holds, and that may be sealed.
         first = error.errors(include_input=False, include_context=False)[0]
         return f"no valid {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}; restore its file"
-    return " ".join(str(error).split("\n"))
+    return str(error)
 
 
 def serve(room: str, what: str, build: Callable[[Workspace, Task], Room], arguments: Sequence[str]) -> int:

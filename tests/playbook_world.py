@@ -10,12 +10,11 @@ from mcp import Client
 from servers.core.dataset import Example
 from servers.core.evaluations import EvaluationStore
 from servers.core.task import Task, load_task
-from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.server import build_room as build_eval
 from servers.playbook.server import build_room
-from servers.wandb_local.server import build_server
+from servers.wandb_local.server import build_room as build_wandb
 from tests.workshop import call
 
 STAND_IN = {"name": "etude-wandb-local", "version": "0.1.0"}
@@ -28,7 +27,6 @@ class World:
     def __init__(self, folder: Path, text: str = "a {word} piece for the {place} number {letter}") -> None:
         self.workspace = Workspace(folder / "artifacts")
         self.task: Task = load_task("kotone")
-        self.tracker = LocalTracker(self.workspace.tracking_file)
         self.evaluations = EvaluationStore(self.workspace)
         rows = [_example(number, text, self.task) for number in range(60)]
         self.card = Custody(self.workspace, self.task).create("small", rows, recipe={})
@@ -41,7 +39,7 @@ class World:
 
     async def replies(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What the stand-in answers to the W&B calls among `steps`, ready for record_context."""
-        async with Client(build_server(self.tracker)) as wandb:
+        async with Client(build_wandb(self.workspace).server) as wandb:
             return [
                 await _reply(wandb, step["tool"], step["arguments"]) for step in steps if step["tool"].endswith("_tool")
             ]

@@ -1,11 +1,15 @@
 """Runs, rows and questions for the tests of the W&B stand-in."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from mcp import Client
+from mcp.server import MCPServer
 
-from servers.core.tracking import Run, Trace
+from servers.core.tracking import LocalTracker, Run, Trace
+from servers.core.workspace import Workspace
+from servers.wandb_local.server import build_room
 
 # The arguments of the official server's tools with their defaults; REQUIRED has none.
 REQUIRED = object()
@@ -44,6 +48,16 @@ CALL_FIELDS = {
     "wb_run_step_end", "deleted_at", "storage_size_bytes", "total_storage_size_bytes",
 }  # fmt: skip
 DEMO = {"entity_name": "local", "project_name": "demo"}
+
+
+def stand_in(folder: Path) -> MCPServer[Any]:
+    """The stand-in over the artifacts in a folder."""
+    return build_room(Workspace(folder)).server
+
+
+def tracker_in(folder: Path) -> LocalTracker:
+    """The tracker that it reads."""
+    return LocalTracker(Workspace(folder).tracking_file)
 
 
 def run(number: int, **changes: Any) -> Run:

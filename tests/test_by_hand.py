@@ -181,4 +181,4 @@ async def test_an_unknown_argument_is_refused_instead_of_dropped(tmp_path: Path)
     async with Workshop(tmp_path) as shop:
         said = await shop.refusal("list_failures", evaluation_id="eval-0", dimenson="warmth")
 
-    assert said == "list_failures takes no argument 'dimenson'; it takes dimension, evaluation_id, limit, offset"
+    assert said == "list_failures takes no argument 'dimenson'; it takes evaluation_id, dimension, limit, offset"

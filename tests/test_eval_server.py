@@ -54,6 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await shop.call("prepare_dataset", dataset="mine")
             await shop.call("open_cycle", dataset="mine")
             await shop.call("evaluate_model", cycle="begin_mine", model="constant")
+            await shop.call("diagnose_dataset", cycle="begin_mine")
             plan = await shop.call("plan_retrain", cycle="begin_mine", changes=[])
             job = await shop.call("start_retrain", plan_id=plan["plan_id"])
             while job["state"] in ("queued", "running"):
@@ -161,6 +162,35 @@ async def test_the_same_weights_under_another_name_get_their_verdict_under_that_
     again = await gate(folder, "student-0123456789ab")
 
     assert again == first | {"candidate": "student-0123456789ab"}
+
+
+@pytest.mark.parametrize("who", ["constant", "student"])
+async def test_candidate_and_champion_are_measured_before_they_are_judged(folder: Path, who: str):
+    """Ours: what the verdict may show is foreseen from the diagnose rows of both."""
+    files = (folder / "eval" / "runs").glob("*/eval.json")
+    (theirs,) = (file for file in files if json.loads(file.read_text())["model"].startswith(who))
+    shutil.rmtree(theirs.parent)
+
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+
+    model = who if who == "constant" else candidate_in(folder)
+    assert refused and f"{model!r} is not measured in begin_mine; call evaluate_model with it first" in text
+    assert verdicts_file(folder).read_text() == ""
+
+
+async def test_one_candidate_a_cycle_is_judged(folder: Path):
+    """Bug: a cycle could put one candidate after the other to the gate, and end with the verdict that it liked."""
+    await gate(folder)
+    document = folder / "loop" / "begin_mine" / "gate.json"
+    other = json.loads(document.read_text()) | {"verdict_id": "verdict-000000000000", "candidate": "student-other"}
+    document.write_text(json.dumps(other))
+
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+    verdicts_file(folder).write_text("")
+    spent, again, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+
+    assert refused and spent and f"{other['outcome']!r} on 'student-other'" in text == again
+    assert json.loads(document.read_text()) == other and verdicts_file(folder).read_text() == ""
 
 
 @pytest.mark.parametrize("left", [None, '{"verdict_id": "verdict-1"'])

@@ -1,5 +1,6 @@
 """A lesson's figures are claims that resolve, and a remedy is about a failure that was recorded."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def claim(source: str, metric: str, value: float, unit: str = "points", name: st
 
 def lesson(text: str, *claims: dict[str, Any], title: str = "A lesson") -> dict[str, Any]:
     return {"title": title, "text": text, "claims": list(claims)}
+
+
+def put_aside(text: str) -> dict[str, Any]:
+    """A long result as the agent stores it."""
+    return {"schema": 1, "tool": "query_weave_traces_tool", "arguments": {"limit": 20}, "text": text}
 
 
 async def test_a_claim_holds_when_the_source_rounds_to_it(tmp_path: Path) -> None:
@@ -56,6 +62,7 @@ async def test_what_does_not_resolve_is_refused_by_name(tmp_path: Path) -> None:
     async with world.playbook() as playbook:
         cycle = await measured_begin(world, playbook)
         write_json(world.workspace.cycle_dir(cycle) / "gate.json", sealed)
+        write_json(world.workspace.result_file(cycle, "0123456789ab"), put_aside("{}") | {"n": 1})
         for given, words in [
             (claim(f"gate:{cycle}", "difference", -0.5), "is null: not measured, or sealed"),
             (claim(f"gate:{cycle}", "outcome", 1), "is not a number"),
@@ -65,6 +72,7 @@ async def test_what_does_not_resolve_is_refused_by_name(tmp_path: Path) -> None:
             (claim("evaluation:eval-000000000000", "n", 1), "no evaluation 'eval-000000000000'"),
             (claim("evaluation:../../sealed", "n", 1), "is not a plain name"),
             (claim("sealed:small", "n", 1), "no evidence of kind 'sealed'"),
+            (claim(f"result:{cycle}:0123456789ab", "n", 1), "no evidence of kind 'result'"),
             (claim("compare:one", "n", 1), "is not of the form compare:"),
             (claim(f"gate:{cycle}", "ci.0", 0.5, unit="of 12"), "unit 'of 12' holds a figure"),
         ]:
@@ -157,6 +165,56 @@ async def test_evidence_comes_in_pages_and_never_by_path(tmp_path: Path) -> None
     assert "behind the end" in behind
     assert "evaluation:<evaluation id>" in refusals[0]
     assert all("no " in words or "not a plain name" in words for words in refusals)
+
+
+async def test_a_long_result_that_was_put_aside_is_read_in_pages(tmp_path: Path) -> None:
+    """Ours: what is too long for a prompt stays within reach; every character of it is seen or escaped."""
+    world = World(tmp_path)
+    stored = put_aside('{"traces": "wa\u202erm, cold"}' + "\n" + "x" * 9000)
+
+    async with world.playbook() as playbook:
+        cycle = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        file = world.workspace.cycle_dir(cycle) / "results" / "0123456789ab.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(stored, ensure_ascii=False))
+        text, offset = "", 0
+        while offset is not None:
+            page = await call(playbook, "read_evidence", ref=f"result:{cycle}:0123456789ab", offset=offset)
+            text, offset = text + page["text"], page["next_offset"]
+            assert len(page["text"]) <= 4000
+
+    assert json.loads(text) == stored and text.replace("\n", "").isprintable()
+    assert list(json.loads(text)) == ["schema", "tool", "arguments", "text"]
+
+
+async def test_a_result_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Ours: gone, damaged or out of bounds, the refusal says which, and no path of this machine."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        folder = world.workspace.cycle_dir(cycle) / "results"
+        folder.mkdir()
+        for name, content in [
+            ("a" * 12, b"{'text'"),
+            ("b" * 12, b"[1]"),
+            ("c" * 12, b"\xff\xfe"),
+            ("d" * 12, b"[" * 10**5),
+        ]:
+            (folder / f"{name}.json").write_bytes(content)
+        for ref, words in [
+            (f"result:{cycle}:{'a' * 12}", "is damaged; call the tool again"),
+            (f"result:{cycle}:{'b' * 12}", "is damaged"),
+            (f"result:{cycle}:{'c' * 12}", "is damaged"),
+            (f"result:{cycle}:{'d' * 12}", "is damaged"),
+            (f"result:{cycle}:{'e' * 12}", f"no result '{'e' * 12}' was put aside in {cycle}"),
+            (f"result:{cycle}:../cycle", "is not a plain name"),
+            (f"result:{cycle}", "is not of the form result:<cycle>:<id>"),
+            ("result:cycle_9:0123456789ab", "no cycle 'cycle_9'"),
+            ("result:../sealed:0123456789ab", "is not a plain name"),
+        ]:
+            said = await refusal(playbook, "read_evidence", ref=ref)
+            assert words in said and str(tmp_path) not in said and "\n" not in said
 
 
 async def test_a_search_finds_the_entry_with_most_of_the_words(tmp_path: Path) -> None:

@@ -47,7 +47,12 @@ class World:
             synthetic=False,
             near_copy_threshold=0.8,
         )
+        self.open_cycle()
+
+    def open_cycle(self) -> None:
+        """Open a cycle, or find the open one, and diagnose its data."""
         self.cycle = open_cycle(self.workspace, TASK, "small")
+        write_json(self.workspace.cycle_dir(self.cycle) / "diagnosis.json", {"schema": 1, "verdict": "train"})
 
     def client(self) -> Client:
         return Client(build_room(self.workspace, TASK).server)
@@ -80,7 +85,7 @@ class World:
         """Leave the verdict of the open cycle, as gate_candidate does."""
         gate = {
             "schema": 1, "verdict_id": f"verdict-{candidate[-1]}{champion[-1]}", "cycle": self.cycle,
-            "candidate": candidate, "champion": champion, "outcome": outcome, "reason": "so it came out",
+            "candidate": candidate, "champion": champion, "outcome": outcome, "reason": "so it came out", "checks": [],
         }  # fmt: skip
         write_json(self.workspace.cycle_dir(self.cycle) / "gate.json", gate)
 
@@ -92,7 +97,7 @@ class World:
     def next_cycle(self) -> None:
         """Close the cycle and open the next."""
         write_json(self.workspace.cycle_dir(self.cycle) / "summary.json", {"verdict": "promote"})
-        self.cycle = open_cycle(self.workspace, TASK, "small")
+        self.open_cycle()
 
     async def promoted(self, client: Client, *models: str) -> None:
         """Bring models into service one after the other, each in a cycle of its own; the last one stays open."""

@@ -1,28 +1,59 @@
 """All tools together: what they say about themselves."""
 
 import json
+import re
 
 import anyio
 import pytest
 from mcp.types import Tool
 
-from servers.catalogue import README, all_tools, changes, table, with_table
+from servers.catalogue import README, all_tools, table, with_table
 
 TOKENS_FOR_ALL = 6_000  # characters / 4, over the four servers' names, descriptions and input schemas
-READS = {
-    "describe_task", "get_evaluation", "list_failures", "compare_models",
-    "list_datasets",
-    "get_job", "list_jobs", "list_models",
-    "get_cycle", "read_evidence", "search_playbook",
-    "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool", "get_run_history_tool",
-}  # fmt: skip
-TAKES_AWAY = {"cancel_job", "rollback_model"}
-WRITES = {
-    "prepare_dataset", "diagnose_dataset", "evaluate_model", "gate_candidate",
-    "plan_augmentation", "augment_dataset", "publish_dataset",
-    "plan_retrain", "start_retrain", "promote_model",
-    "open_cycle", "record_context", "write_playbook", "write_report",
-}  # fmt: skip
+TOKENS_IN_RESERVE = 1_500  # for tools to come
+
+# read-only, destructive, idempotent, open-world
+HINTS = {
+    "reads": (True, False, True, False),
+    "writes": (False, False, True, False),
+    "takes away": (False, True, True, False),
+    "takes away, each time": (False, True, False, False),
+}
+TOOLS = {
+    "describe_task": ("Describe task", "reads"),
+    "prepare_dataset": ("Prepare dataset", "writes"),
+    "diagnose_dataset": ("Diagnose dataset", "writes"),
+    "evaluate_model": ("Evaluate model", "writes"),
+    "get_evaluation": ("Get evaluation", "reads"),
+    "list_failures": ("List failures", "reads"),
+    "compare_models": ("Compare models", "reads"),
+    "gate_candidate": ("Gate candidate", "writes"),
+    "list_datasets": ("List datasets", "reads"),
+    "plan_augmentation": ("Plan augmentation", "writes"),
+    "augment_dataset": ("Augment dataset", "writes"),
+    "publish_dataset": ("Publish dataset", "writes"),
+    "plan_retrain": ("Plan retrain", "writes"),
+    "start_retrain": ("Start retrain", "writes"),
+    "get_job": ("Get job", "reads"),
+    "list_jobs": ("List jobs", "reads"),
+    "cancel_job": ("Cancel job", "takes away"),
+    "list_models": ("List models", "reads"),
+    "promote_model": ("Promote model", "writes"),
+    "rollback_model": ("Rollback model", "takes away, each time"),
+    "open_cycle": ("Open cycle", "writes"),
+    "get_cycle": ("Get cycle", "reads"),
+    "record_context": ("Record context", "writes"),
+    "read_evidence": ("Read evidence", "reads"),
+    "search_playbook": ("Search playbook", "reads"),
+    "write_playbook": ("Write playbook", "writes"),
+    "write_report": ("Write report", "writes"),
+    "query_wandb_tool": ("Query wandb", "reads"),
+    "count_weave_traces_tool": ("Count weave traces", "reads"),
+    "query_weave_traces_tool": ("Query weave traces", "reads"),
+    "get_run_history_tool": ("Get run history", "reads"),
+}
+WORDS_OF_ARGUMENTS = {"next_steps", "next_offset", "stop_reason"}  # what else a next step may name
+NEXT = re.compile(r"^[A-Z].*\. Next: (.+?)(?:\. [A-Z].*|\.)$", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +75,30 @@ def test_names_are_unique_across_servers(tools: dict[str, list[Tool]]):
     assert len(names) == len(set(names))
 
 
-def test_every_tools_hints_are_what_it_does(tools: dict[str, list[Tool]]):
-    """Ours: a client decides by the hints what it may do without asking."""
-    by_kind: dict[str, set[str]] = {}
+def test_every_tool_has_its_title_and_hints(tools: dict[str, list[Tool]]):
+    """Ours: a client decides by the hints what it may do without asking, and shows the title when it asks."""
+    found = {
+        tool.name: (
+            tool.title,
+            hints and (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint),
+        )
+        for listed in tools.values()
+        for tool in listed
+        for hints in [tool.annotations]
+    }
+
+    assert found == {name: (title, HINTS[kind]) for name, (title, kind) in TOOLS.items()}
+
+
+def test_every_tool_says_what_it_does_and_which_tool_comes_next(tools: dict[str, list[Tool]]):
+    """Ours: whoever reads one description knows how to go on."""
     for listed in tools.values():
         for tool in listed:
-            by_kind.setdefault(changes(tool).partition(",")[0], set()).add(tool.name)
-
-    assert by_kind == {"nothing": READS, "writes": WRITES, "takes away": TAKES_AWAY}
-
-
-def test_nothing_here_reaches_the_open_world(tools: dict[str, list[Tool]]):
-    """Ours: without an account every tool stays on this machine, and says so."""
-    assert all(t.annotations and t.annotations.open_world_hint is False for listed in tools.values() for t in listed)
+            found = NEXT.match(" ".join((tool.description or "").split()))
+            assert found and tool.description and tool.description.count("Next:") == 1, tool.description
+            named = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", found[1]))
+            assert named <= TOOLS.keys() | WORDS_OF_ARGUMENTS, (tool.name, named)
+            assert named, tool.description
 
 
 def test_every_tool_says_what_it_returns(tools: dict[str, list[Tool]]):
@@ -69,4 +111,4 @@ def test_all_descriptions_and_schemas_leave_room_in_a_prompt(tools: dict[str, li
     ours = [tool for server, listed in tools.items() if server != "wandb" for tool in listed]
     chars = sum(len(t.name) + len(t.description or "") + len(json.dumps(t.input_schema)) for t in ours)
 
-    assert chars / 4 < TOKENS_FOR_ALL, chars / 4
+    assert chars / 4 < TOKENS_FOR_ALL - TOKENS_IN_RESERVE, chars / 4

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
-from servers.core.tracking import LocalTracker
-from servers.wandb_local.server import build_server
 from tests.stand_in_world import (
     DEMO,
     OFFICIAL_ARGUMENTS,
@@ -19,6 +17,8 @@ from tests.stand_in_world import (
     query,
     run,
     runs,
+    stand_in,
+    tracker_in,
 )
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_names_arguments_and_defaults_are_the_official_ones(tmp_path: Path):
     """Ours: what is written against the stand-in works against the official server."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         tools = (await client.list_tools()).tools
         handshake = (client.server_info.name, client.server_info.version)
 
@@ -47,7 +47,7 @@ async def test_names_arguments_and_defaults_are_the_official_ones(tmp_path: Path
 
 async def test_every_tool_says_that_it_only_reads_in_few_words(tmp_path: Path):
     """Ours: a client may call without asking its person, and the descriptions fit into a small model's prompt."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         tools = (await client.list_tools()).tools
 
     for tool in tools:
@@ -59,7 +59,7 @@ async def test_every_tool_says_that_it_only_reads_in_few_words(tmp_path: Path):
 
 async def test_before_anything_was_saved_everything_is_empty(tmp_path: Path):
     """Ours: the stand-in may start first."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await query(client, '{ viewer { entity } project(name: "demo") { id } models { totalCount } }')
         counts = await call(client, "count_weave_traces_tool", **DEMO)
         traces = await call(client, "query_weave_traces_tool", **DEMO)
@@ -69,15 +69,15 @@ async def test_before_anything_was_saved_everything_is_empty(tmp_path: Path):
     assert counts == {"total_count": 0, "root_traces_count": 0}
     assert (traces["metadata"]["total_traces"], traces["traces"]) == (0, [])
     assert history["error"].startswith("Run not found: local/demo/r1")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
 
 async def test_the_viewer_and_the_projects_can_be_found_without_knowing_them(tmp_path: Path):
     """Ours: a person in a chat client knows neither the entity nor the project."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1, entity="team", project="songs"))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         viewer = await query(client, "query GetViewerInfo { viewer { id username email entity } }")
         models = await query(client, "{ models { edges { node { name entityName runCount } } } }")
 
@@ -87,12 +87,12 @@ async def test_the_viewer_and_the_projects_can_be_found_without_knowing_them(tmp
 
 async def test_a_run_comes_as_the_official_backend_gives_it(tmp_path: Path):
     """Ours: config and summaryMetrics are JSON texts, a config entry is wrapped, numbers are exact."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     config, summary = {"dataset/version": "v1", "lr": 1e-05}, {"eval/mae_raw": 0.1 + 0.2, "eval/n": 70}
     tracker.save_run(run(7, job_type="train", tags=["student"], config=config, summary=summary))
     tracker.log_history("local", "demo", "r07", [{"_step": 0, "train/loss": 2.5}, {"_step": 4, "train/loss": "NaN"}])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         fields = "id name displayName state jobType group tags createdAt heartbeatAt config summaryMetrics historyKeys"
         text = (
             f'{{ project(name: "demo", entityName: "local") {{ run(name: "r07") {{ {fields} historyLineCount }} }} }}'
@@ -127,7 +127,7 @@ async def test_a_run_comes_as_the_official_backend_gives_it(tmp_path: Path):
 
 async def test_run_filters_follow_what_wandb_documents(tmp_path: Path):
     """Ours: the operators and both spellings of the fields, checked one by one."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1, tags=["a", "b"], config={"lr": 0.1}, summary={"eval/mae_raw": 20.5}))
     tracker.save_run(run(2, state="running", tags=["b"], config={"lr": 0.2}))
     tracker.save_run(run(3, job_type="train", group=None, summary={"eval/mae_raw": 12}))
@@ -152,7 +152,7 @@ async def test_run_filters_follow_what_wandb_documents(tmp_path: Path):
         ({}, ["r01", "r02", "r03"]),
     ]
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         found = [(filters, await found_runs(client, filters)) for filters, _ in wanted]
 
     assert found == wanted
@@ -172,10 +172,10 @@ async def test_run_filters_follow_what_wandb_documents(tmp_path: Path):
 )
 async def test_a_run_filter_that_is_not_known_is_refused_by_name(tmp_path: Path, filters: Any, message: str):
     """Ours: an ignored filter returns runs that nobody asked for."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await found_runs(client, filters)
 
     assert list(answer) == ["errors"]
@@ -184,11 +184,11 @@ async def test_a_run_filter_that_is_not_known_is_refused_by_name(tmp_path: Path,
 
 async def test_runs_come_in_the_order_asked_for(tmp_path: Path):
     """Ours: newest first unless told otherwise; runs without the figure come last either way."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     for number, mae in enumerate([20.5, None, 12.0, 9.5]):
         tracker.save_run(run(number, summary={} if mae is None else {"eval/mae_raw": mae}))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         newest, _ = await runs(client, "first: 9")
         oldest, _ = await runs(client, 'first: 9, order: "+createdAt"')
         best, _ = await runs(client, 'first: 9, order: "+summary_metrics.eval/mae_raw"')
@@ -202,14 +202,14 @@ async def test_runs_come_in_the_order_asked_for(tmp_path: Path):
 
 async def test_pages_join_without_a_gap_while_runs_are_added(tmp_path: Path):
     """Ours: the official server's endCursor can skip runs, and its hasNextPage can be wrong."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     for number in range(25):
         tracker.save_run(run(number))
     seen: list[str] = []
     more: list[bool] = []
     arguments = "first: 10"
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         while not more or more[-1]:
             names, page = await runs(client, arguments)
             seen, more = seen + names, [*more, page["hasNextPage"]]
@@ -222,11 +222,11 @@ async def test_pages_join_without_a_gap_while_runs_are_added(tmp_path: Path):
 
 async def test_max_items_bounds_a_list_and_the_page_says_that_there_is_more(tmp_path: Path):
     """Ours: a page size in $limit collects up to max_items, as documented; what is left can be fetched."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     for number in range(45):
         tracker.save_run(run(number))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         collected, all_of_it = await runs(client, "first: $limit", variables={"limit": 10})
         first, cut = await runs(client, "first: $limit", variables={"limit": 10}, max_items=5)
         second, _ = await runs(client, "first: $n, after: $cursor", variables={"n": 2, "cursor": cut["endCursor"]})
@@ -259,10 +259,10 @@ async def test_max_items_bounds_a_list_and_the_page_says_that_there_is_more(tmp_
 )
 async def test_a_query_that_cannot_be_answered_says_why_inside_the_reply(tmp_path: Path, text: str, message: str):
     """Ours: the official server answers this way, but loses the reason."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await query(client, text)
 
     assert list(answer) == ["errors"]
@@ -271,10 +271,10 @@ async def test_a_query_that_cannot_be_answered_says_why_inside_the_reply(tmp_pat
 
 async def test_a_missing_project_is_null(tmp_path: Path):
     """Ours: as the official server answers."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await query(client, '{ project(name: "nope", entityName: "local") { runs { totalCount } } }')
 
     assert answer == {"project": None}
@@ -282,10 +282,10 @@ async def test_a_missing_project_is_null(tmp_path: Path):
 
 async def test_the_example_in_the_description_works(tmp_path: Path):
     """Ours: a model copies it."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "query_wandb_tool"]
         answer = await query(client, tool.description.split("Example:")[1])
 
@@ -294,12 +294,12 @@ async def test_the_example_in_the_description_works(tmp_path: Path):
 
 async def test_history_keeps_rows_that_hold_any_of_the_keys(tmp_path: Path):
     """Ours: the official server drops rows that lack one key, and may drop the step."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
     rows = [{"_step": step, "train/loss": 1 / (step + 1), "lr": 0.1} for step in range(30)]
     tracker.log_history("local", "demo", "r01", [*rows, {"_step": 9, "val/loss": 0.5}, {"_step": 40, "val/loss": 0.4}])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         both = await call(
             client, "get_run_history_tool", **DEMO, run_id="r01", keys=["train/loss", "val/loss"], min_step=9
         )
@@ -322,12 +322,12 @@ async def test_history_keeps_rows_that_hold_any_of_the_keys(tmp_path: Path):
 
 async def test_a_long_history_is_thinned_and_says_so(tmp_path: Path):
     """Ours: a reply is bounded, and a bounded reply is not passed off as the whole."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_run(run(1))
     rows = [{"_step": step, **{f"metric/{name}": step / 7 for name in range(20)}} for step in range(500)]
     tracker.log_history("local", "demo", "r01", rows)
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await call(client, "get_run_history_tool", **DEMO, run_id="r01")
 
     assert len(json.dumps(answer)) < 125_000
@@ -337,10 +337,11 @@ async def test_a_long_history_is_thinned_and_says_so(tmp_path: Path):
 
 async def test_a_damaged_database_is_named_in_every_reply(tmp_path: Path):
     """Ours: the file is the person's to repair; no traceback, no empty answer."""
-    path = tmp_path / "local.db"
+    path = tmp_path / "tracking" / "local.db"
+    path.parent.mkdir()
     path.write_bytes(b"not a database, but long enough to be looked at as one" * 20)
 
-    async with Client(build_server(LocalTracker(path))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answers = [
             await query(client, "{ viewer { entity } }"),
             await call(client, "count_weave_traces_tool", **DEMO),
@@ -354,7 +355,7 @@ async def test_a_damaged_database_is_named_in_every_reply(tmp_path: Path):
 
 async def test_the_process_starts_and_answers_over_stdio(tmp_path: Path):
     """MCP: the server is started by a client, over stdio, with the options that all of Étude's servers take."""
-    LocalTracker(tmp_path / "tracking" / "local.db").save_run(run(1))
+    tracker_in(tmp_path).save_run(run(1))
     arguments = ["-m", "servers.wandb_local", "--artifacts", str(tmp_path), "--task", "kotone"]
 
     async with Client(StdioServerParameters(command=sys.executable, args=arguments, cwd=Path.cwd())) as client:

@@ -6,24 +6,22 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from servers.core.tracking import LocalTracker
 from servers.wandb_local.filters import TRACE_FILTER_KEYS
-from servers.wandb_local.server import build_server
-from tests.stand_in_world import CALL_FIELDS, DEMO, call, found_traces, row
+from tests.stand_in_world import CALL_FIELDS, DEMO, call, found_traces, row, stand_in, tracker_in
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_the_worst_rows_of_an_evaluation_are_found_among_others(tmp_path: Path):
     """Ours: the question that every cycle asks; the error comes back exactly as it was measured."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     errors = [3.0, 0.1 + 0.2, 17.123456789012345, None, 5]
     tracker.save_traces("local", "demo", [row(number, error) for number, error in enumerate(errors)])
     tracker.save_traces("local", "demo", [row(1, 99.0, evaluation="eval-b")])
     tracker.save_traces("local", "demo", [row(9, 50.0, parent_id="eval-a-0", op_name="predict")])
     filters = {"trace_roots_only": True, "attributes": {"evaluation_id": "eval-a"}}
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         counts = await call(client, "count_weave_traces_tool", **DEMO, filters=filters)
         of_both = await call(client, "count_weave_traces_tool", **DEMO)
         worst = await call(
@@ -39,10 +37,10 @@ async def test_the_worst_rows_of_an_evaluation_are_found_among_others(tmp_path: 
 
 async def test_a_trace_comes_as_weaves_call(tmp_path: Path):
     """Ours: the fields of Weave's CallSchema, all of them."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(2, 4.0), row(3, 5.0, exception="ValueError", ended_at=None)])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await call(client, "query_weave_traces_tool", **DEMO, sort_direction="asc")
 
     first, second = answer["traces"]
@@ -62,11 +60,11 @@ async def test_a_trace_comes_as_weaves_call(tmp_path: Path):
 
 async def test_columns_choose_what_is_shown_down_to_a_path(tmp_path: Path):
     """Ours: the rest comes back empty as in the official server, and a wrong name says so in its place."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(1, 4.0)])
     columns = ["id", "output.abs_error_by_dim.warmth", "output.mae_raw", "output.nope.deep", "status", "shoe_size"]
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         (trace,) = (await call(client, "query_weave_traces_tool", **DEMO, columns=columns))["traces"]
 
     assert trace["output"] == {"abs_error_by_dim": {"warmth": 2.5}, "mae_raw": 4.0}
@@ -77,10 +75,10 @@ async def test_columns_choose_what_is_shown_down_to_a_path(tmp_path: Path):
 
 async def test_detail_levels_cut_texts_but_never_ids_or_numbers(tmp_path: Path):
     """Ours: the official server blanks ids at truncate_length 0 and says nothing of texts that it cut."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(1, 1 / 3, inputs={"request_text": "x" * 1500, "n": 12345})])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         usual = await call(client, "query_weave_traces_tool", **DEMO)
         short = await call(client, "query_weave_traces_tool", **DEMO, truncate_length=4)
         empty = await call(client, "query_weave_traces_tool", **DEMO, truncate_length=0)
@@ -108,10 +106,10 @@ async def test_detail_levels_cut_texts_but_never_ids_or_numbers(tmp_path: Path):
 
 async def test_too_many_traces_are_refused_and_a_long_reply_keeps_its_beginning(tmp_path: Path):
     """Ours: query_too_large as the official server has it; but no sampling of every n-th trace."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(number, number, inputs={"t": "y" * 3000}) for number in range(501)])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         refused = await call(client, "query_weave_traces_tool", **DEMO)
         cut = await call(
             client, "query_weave_traces_tool", **DEMO, sort_by="output.mae_raw", limit=100, detail_level="full"
@@ -130,10 +128,10 @@ async def test_too_many_traces_are_refused_and_a_long_reply_keeps_its_beginning(
 
 async def test_a_trace_too_long_for_any_reply_is_shown_with_its_texts_cut(tmp_path: Path):
     """Ours: rather than nothing at all."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(1, 2.5, inputs={"t": "z" * 200_000})])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await call(client, "query_weave_traces_tool", **DEMO, detail_level="full")
 
     assert answer["traces"][0]["inputs"]["t"] == "z" * 100 + "..."
@@ -142,7 +140,7 @@ async def test_a_trace_too_long_for_any_reply_is_shown_with_its_texts_cut(tmp_pa
 
 async def test_trace_filters_find_what_they_say(tmp_path: Path):
     """Ours: every key of the official server's filters, one by one."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces(
         "local",
         "demo",
@@ -196,7 +194,7 @@ async def test_trace_filters_find_what_they_say(tmp_path: Path):
         ({"$in": {"attributes.evaluation_id": ["eval-b", "eval-c"], "wb_run_id": ["eval-b"]}}, [four]),
     ]
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         found = [(filters, sorted(await found_traces(client, filters), key=lambda id: id[-1])) for filters, _ in wanted]
         counted = [(await call(client, "count_weave_traces_tool", **DEMO, filters=f))["total_count"] for f, _ in wanted]
 
@@ -227,10 +225,10 @@ async def test_a_trace_filter_that_is_not_known_is_refused_by_name(
     tmp_path: Path, filters: dict[str, Any], message: str
 ):
     """Ours: the official server ignores it and returns every trace of the project."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(1, 4.0)])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         traces = await call(client, "query_weave_traces_tool", **DEMO, filters=filters)
         counts = await call(client, "count_weave_traces_tool", **DEMO, filters=filters)
 
@@ -252,7 +250,7 @@ async def test_a_trace_filter_that_is_not_known_is_refused_by_name(
 )
 async def test_an_argument_out_of_range_is_refused(tmp_path: Path, arguments: dict[str, Any], message: str):
     """Ours: the official server falls back to something else without a word."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         answer = await call(client, "query_weave_traces_tool", **DEMO, **arguments)
 
     assert answer["error"] == "invalid_request"
@@ -261,7 +259,7 @@ async def test_an_argument_out_of_range_is_refused(tmp_path: Path, arguments: di
 
 async def test_a_misspelt_argument_is_refused_rather_than_dropped(tmp_path: Path):
     """Ours: with `filter` for `filters` the SDK would answer for all traces."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         result = await client.call_tool("count_weave_traces_tool", {**DEMO, "filter": {"status": "error"}})
 
     assert result.is_error
@@ -272,7 +270,7 @@ async def test_a_misspelt_argument_is_refused_rather_than_dropped(tmp_path: Path
 
 async def test_a_bad_detail_level_is_an_error_of_the_tool(tmp_path: Path):
     """Ours: the one refusal of these tools that the official server does not put inside a reply."""
-    async with Client(build_server(LocalTracker(tmp_path / "local.db"))) as client:
+    async with Client(stand_in(tmp_path)) as client:
         result = await client.call_tool("query_weave_traces_tool", {**DEMO, "detail_level": "everything"})
 
     assert result.is_error
@@ -283,10 +281,10 @@ async def test_a_bad_detail_level_is_an_error_of_the_tool(tmp_path: Path):
 
 async def test_objects_may_arrive_as_json_texts(tmp_path: Path):
     """Ours: small models write nested arguments as strings, and the official server reads them."""
-    tracker = LocalTracker(tmp_path / "local.db")
+    tracker = tracker_in(tmp_path)
     tracker.save_traces("local", "demo", [row(1, 4.0), row(2, 5.0, evaluation="eval-b")])
 
-    async with Client(build_server(tracker)) as client:
+    async with Client(stand_in(tmp_path)) as client:
         filters = '{"attributes": {"evaluation_id": "eval-b"}}'
         counts = await call(client, "count_weave_traces_tool", **DEMO, filters=filters)
 

@@ -57,6 +57,58 @@ def test_a_line_that_a_crash_cut_short_is_not_read(tmp_path: Path):
     assert list(read_jsonl(file)) == [{"n": 1}]
 
 
+@pytest.mark.parametrize("torn", ['{"n": 2', '{"text": "ü'.encode()[:-1].decode("latin-1"), "x" * 9000])
+def test_a_line_after_one_that_a_crash_cut_short_stands_by_itself(tmp_path: Path, torn: str):
+    """Ours: what is added goes behind the last whole line, so no line is ever half one and half another."""
+    file = tmp_path / "ledger.jsonl"
+    append_jsonl(file, {"n": 1})
+    with file.open("ab") as cut:
+        cut.write(torn.encode("latin-1"))
+    before = list(read_jsonl(file))
+
+    append_jsonl(file, {"n": 3})
+
+    assert before == [{"n": 1}] and list(read_jsonl(file)) == [{"n": 1}, {"n": 3}]
+    assert file.read_text() == '{"n": 1}\n{"n": 3}\n'
+
+
+def test_a_file_that_holds_nothing_but_half_a_line_begins_anew(tmp_path: Path):
+    """Ours: the first line of a ledger can be the one that a crash cut short."""
+    file = tmp_path / "ledger.jsonl"
+    file.write_text('{"n": 1')
+
+    append_jsonl(file, {"n": 2})
+
+    assert file.read_text() == '{"n": 2}\n'
+
+
+def test_many_processes_that_append_at_once_lose_and_mix_nothing(tmp_path: Path):
+    """Ours: servers and jobs share ledgers, and one of them may be killed in the middle of a line at any time."""
+    file = tmp_path / "ledger.jsonl"
+    code = (
+        "import fcntl, pathlib, sys\n"
+        "from servers.core.disk import append_jsonl\n"
+        "file, writer = pathlib.Path(sys.argv[1]), int(sys.argv[2])\n"
+        "sys.stdin.readline()\n"
+        "for n in range(40):\n"
+        "    append_jsonl(file, {'writer': writer, 'n': n, 'text': 'ü' * 3000 * (n % 4)})\n"
+        "    if n % 8 == writer:\n"
+        "        with file.open('ab') as torn:\n"
+        "            fcntl.flock(torn, fcntl.LOCK_EX)\n"
+        "            torn.write(b'{\"writer\": ')\n"
+    )
+    command = [sys.executable, "-c", code, str(file)]
+    writers = [subprocess.Popen([*command, str(writer)], stdin=subprocess.PIPE) for writer in range(6)]
+    for writer in writers:  # all have started by now, and begin together
+        assert writer.stdin is not None
+        writer.stdin.close()
+
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * 6
+    rows = list(read_jsonl(file))
+    assert {(row["writer"], row["n"]) for row in rows} == {(writer, n) for writer in range(6) for n in range(40)}
+    assert len(rows) == 240 and all(set(row["text"]) <= {"ü"} for row in rows)
+
+
 def test_a_value_that_json_cannot_hold_leaves_the_file_as_it_was(tmp_path: Path):
     """Ours: files appear whole or not at all, and hold no NaN."""
     file = tmp_path / "figures.json"

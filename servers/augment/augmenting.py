@@ -11,7 +11,7 @@ from servers.augment.teachers import DemoWorldTeacher, RecombinationTeacher, Tea
 from servers.core.answers import InvalidAnswer, parse_answer
 from servers.core.arms import Arm, load_arm
 from servers.core.backends import backends_for
-from servers.core.cycle_files import Opening, document, needs_open
+from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
@@ -90,10 +90,10 @@ class Augmenting:
         """Write down what is to be made.
 
         Raises:
-            ValueError: a step is missing, the aim is at a dimension without signal, or there is a plan already that
-                was carried out.
+            ValueError: a step is missing, the aim is at a dimension without signal, there is a plan already that was
+                carried out, or the cycle has its verdict.
         """
-        opened = needs_open(self._workspace, cycle)
+        opened = needs_unjudged(self._workspace, cycle)
         if opened.kind == "begin":
             raise ValueError(f"{cycle} trains on the data as imported; call plan_retrain")
         document(self._workspace, cycle, "mcp_decision_input.json", "record_context")
@@ -135,12 +135,12 @@ class Augmenting:
         """Make the rows of a plan and the dataset version that holds them; a plan is carried out once.
 
         Raises:
-            ValueError: there is no such plan, or its cycle is closed.
+            ValueError: there is no such plan, or its cycle is closed or has its verdict.
         """
         spec = self._by_id(plan_id)
         if spec.outcome is not None:
             return spec
-        opened = needs_open(self._workspace, spec.cycle)
+        opened = needs_unjudged(self._workspace, spec.cycle)
         parent = self._datasets.card(spec.dataset, spec.versions.from_version)
         train = self._datasets.train(parent.name, parent.fingerprint)
         drafts = self._teacher(spec, opened).write(

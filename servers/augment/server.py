@@ -9,10 +9,12 @@ from servers.augment.publishing import publish
 from servers.core.dataset import DatasetStore, SplitSizes
 from servers.core.task import Task
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.room import CycleId, DatasetName, Room
 
 INSTRUCTIONS = "Makes new training rows for weak dimensions, filtered and versioned. Begin with plan_augmentation."
+SHOWN_TEXT_CHARS = 200
 
 
 class DatasetEntry(Wire):
@@ -123,7 +125,9 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     def publish_dataset(
         dataset: DatasetName, dataset_version: Annotated[str, Field(description="fingerprint of the version")]
     ) -> Published:
-        """Write a version's open splits and a card as a Hub-ready folder. The sealed split is never published."""
+        """Write a version's open splits and a card as a Hub-ready folder. The sealed split is never published.
+        Next: open_cycle; no tool uploads the folder.
+        """
         folder, files = publish(workspace, datasets, task, datasets.card(dataset, dataset_version))
         return Published(path=str(folder.relative_to(workspace.root)), files=files)
 
@@ -143,6 +147,6 @@ def _result(spec: AugmentationSpec, datasets: DatasetStore) -> AugmentationResul
         replayed=outcome.replayed,
         dropped=outcome.dropped,
         rows=card.rows,
-        examples=[ExampleRow(text=row.text[:200], target=row.target) for row in new[:3]],
+        examples=[ExampleRow(text=cleaned(row.text, SHOWN_TEXT_CHARS), target=row.target) for row in new[:3]],
         next="write_playbook with remedies, then plan_retrain" if new else "write_report with a stop_reason",
     )

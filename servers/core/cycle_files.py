@@ -49,6 +49,28 @@ def needs_open(workspace: Workspace, cycle: str) -> Opening:
     return found
 
 
+def needs_unjudged(workspace: Workspace, cycle: str, besides: str | None = None) -> Opening:
+    """The opening of a cycle that is open and has no verdict: one candidate a cycle reaches the gate.
+
+    A candidate that was not fit for service was not judged, and may come back mended.
+
+    Args:
+        workspace: The artifacts folder.
+        cycle: Cycle id.
+        besides: Id of the verdict that is asked for again, which the cycle may have.
+
+    Raises:
+        ValueError: there is no such cycle, it is closed, or its verdict was given.
+    """
+    found = needs_open(workspace, cycle)
+    if (gate := _verdict(workspace, cycle)) is not None and gate["verdict_id"] != besides:
+        raise ValueError(
+            f"{cycle} has its verdict, {gate['outcome']!r} on {gate['candidate']!r}, and one candidate a cycle is "
+            "judged; end it as get_cycle says, and call open_cycle for the next one"
+        )
+    return found
+
+
 def document(workspace: Workspace, cycle: str, name: str, made_by: str) -> dict[str, Any]:
     """One of the cycle's JSON documents.
 
@@ -66,3 +88,11 @@ def document(workspace: Workspace, cycle: str, name: str, made_by: str) -> dict[
         raise ValueError(f"{cycle} has no {name} yet; call {made_by} first")
     value: dict[str, Any] = read_json(path)
     return value
+
+
+def _verdict(workspace: Workspace, cycle: str) -> dict[str, Any] | None:
+    """What may be shown of the cycle's verdict; None before it, and where the candidate was not fit to be judged."""
+    path = workspace.cycle_dir(cycle) / "gate.json"
+    gate: dict[str, Any] | None = read_json(path) if path.exists() else None
+    # A promotion has no failed check, and of another verdict only those are told that look at no error.
+    return None if gate is None or any(check["passed"] is False for check in gate["checks"]) else gate

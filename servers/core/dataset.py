@@ -112,7 +112,9 @@ class DatasetStore:
         file = self._workspace.dataset_dir(name, version) / "card.json"
         if not file.exists():
             known = ", ".join(card.fingerprint for card in self.versions(name)) or "none"
-            raise ValueError(f"no version {version!r} of dataset {name!r}; known: {known}; begin one with etude import")
+            raise ValueError(
+                f"no version {version!r} of dataset {name!r}; known: {known}; list_datasets shows the newest of each"
+            )
         return _read_card(file)
 
     def versions(self, name: str) -> list[Card]:

@@ -4,6 +4,7 @@ Every file is written beside its place and renamed into it, so a reader never me
 `schema`, the version of their layout; NaN and infinity are refused, because no other JSON reader would take them.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,9 +12,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel
+
+_BLOCK = 4096  # bytes read at once when looking for the end of a line
 
 
 def now() -> str:
@@ -76,15 +79,27 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def append_jsonl(path: Path, row: Any) -> None:
-    """Add one line in a single write, so that two writers never share a line."""
+    """Add one line. Writers wait for one another, and a line that a crash cut short is taken away first."""
+    # Half a character, which a caller may send, is no UTF-8; escaped it is JSON, and reads back as it came.
+    line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        # Half a character, which a caller may send, is no UTF-8; escaped it is JSON, and reads back as it came.
-        os.write(handle, line.encode(errors="backslashreplace"))
-    finally:
-        os.close(handle)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        file.truncate(_end_of_lines(file))
+        file.seek(0, os.SEEK_END)
+        file.write(line)
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Where the last whole line ends, in bytes; what stands behind it never happened."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        if (found := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def read_json(path: Path) -> Any:
@@ -107,11 +122,11 @@ def read_jsonl(path: Path) -> Iterator[Any]:
     """
     if not path.exists():
         return
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:  # as bytes, because a cut may go through a character
         for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
+                yield json.loads(line.decode())
+            except ValueError as error:
                 raise ValueError(f"{path}, line {number}, is not JSON ({error})") from error

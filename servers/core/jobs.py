@@ -38,6 +38,7 @@ from servers.core.job_files import (
     write_wire,
 )
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -45,6 +46,7 @@ LOCK_HANDLE = "ETUDE_JOB_LOCK"  # tells the job which inherited handle is its lo
 START_LOCK = "start.lock"
 TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
+MESSAGE_CHARS, ERROR_CHARS = 200, 1000  # of a job's words, where its state is told
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -60,7 +62,7 @@ class JobStatus(Wire):
     cycle: str | None
     plan_id: str | None
     message: str
-    """What it is doing, in its own words."""
+    """What it is doing, in its own words, on one line."""
     step: int
     of: int
     """How many steps there are; 0 until it has said so."""
@@ -221,13 +223,13 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
         attempt=progress.attempt,
         cycle=spec.cycle,
         plan_id=spec.plan_id,
-        message=progress.message,
+        message=cleaned(progress.message, MESSAGE_CHARS),
         step=progress.step,
         of=progress.of,
         started_at=progress.started_at,
         seconds=round(seconds, 3),
         model=spec.model_id if isinstance(spec, TrainSpec) and state == "succeeded" else None,
-        error=(progress.error or _why(folder, progress.attempt)) if state == "failed" else None,
+        error=cleaned(progress.error or _why(folder, progress.attempt), ERROR_CHARS) if state == "failed" else None,
     )
 
 

@@ -65,6 +65,9 @@ class Workspace:
     def cycle_dir(self, cycle: str) -> Path:
         return self.root / "loop" / checked_name(cycle, "cycle")
 
+    def result_file(self, cycle: str, result_id: str) -> Path:
+        return self.cycle_dir(cycle) / "results" / f"{checked_name(result_id, 'result')}.json"
+
     @property
     def registry_file(self) -> Path:
         return self.root / "models" / "registry.json"

@@ -43,10 +43,27 @@ class Custody:
         if demo and name not in self._store.names():
             self._write_demo(name, seed=int(demo[1] or 0))
         card = self._store.head(name)
-        if card.task != self._task.name:
-            raise ValueError(f"dataset {name!r} is of task {card.task!r}, not of {self._task.name!r}; choose another")
-        self._refuse_changed_task(card)
+        self.refuse_other_task(card)
         return card
+
+    def refuse_other_task(self, card: Card) -> None:
+        """Rows keep the dimensions and the scale that they were imported with; a task file may be edited since.
+
+        Raises:
+            ValueError: the rows are of another task, or of this one before it was changed.
+        """
+        names, scale = self._task.names, self._task.scale
+        if card.task != self._task.name:
+            raise ValueError(
+                f"dataset {card.name!r} is of task {card.task!r}, not of {self._task.name!r}; choose another"
+            )
+        for row in self._store.train(card.name, card.root):
+            if set(row.target) != set(names) or not all(scale.low <= v <= scale.high for v in row.target.values()):
+                raise ValueError(
+                    f"dataset {card.name!r} was imported for other dimensions or another scale than task "
+                    f"{self._task.name!r} has now: {', '.join(names)} from {scale.low:g} to {scale.high:g}; "
+                    "undo the change to the task, or import the rows again under another name"
+                )
 
     def create(
         self,
@@ -133,17 +150,6 @@ class Custody:
         """Add a verdict. The caller holds the workspace's lock."""
         # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
         write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
-
-    def _refuse_changed_task(self, card: Card) -> None:
-        """Rows keep the dimensions and the scale that they were imported with; a task file may be edited since."""
-        names, scale = self._task.names, self._task.scale
-        for row in self._store.train(card.name, card.root):
-            if set(row.target) != set(names) or not all(scale.low <= v <= scale.high for v in row.target.values()):
-                raise ValueError(
-                    f"dataset {card.name!r} was imported for other dimensions or another scale than task "
-                    f"{self._task.name!r} has now: {', '.join(names)} from {scale.low:g} to {scale.high:g}; "
-                    "undo the change to the task, or import the rows again under another name"
-                )
 
     def _write_demo(self, name: str, seed: int) -> None:
         if self._task.names != list(DIMENSIONS):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from servers.core.answers import Answer
 from servers.core.arms import Arm, ConstantArm, RuleArm, load_arm
-from servers.core.cycle_files import Opening, needs_open
+from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
@@ -71,6 +71,7 @@ class Judge:
         """
         opened = needs_open(self._workspace, cycle)
         card = self._datasets.head(opened.dataset)
+        self._custody.refuse_other_task(card)
         candidate_arm, champion_arm, constant_arm = (
             self._arm(model, card) for model in (candidate, opened.champion, "constant")
         )
@@ -81,6 +82,7 @@ class Judge:
             "verdict-"
             + digest([card.gate_fingerprint, candidate_arm.served_by.digest, champion_arm.served_by.digest])[:12]
         )
+        needs_unjudged(self._workspace, cycle, besides=verdict_id)
         stored = next((v for v in verdicts if v["verdict_id"] == verdict_id), None)
         if stored is None:
             self._refuse_stale_champion(opened)

@@ -17,6 +17,7 @@ from servers.core.statistics import Comparison, compare
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.judging import GateDocument, Judge
@@ -108,10 +109,10 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         """Say what is read from a text, on which scale, and what the gate demands. Next: prepare_dataset."""
         return TaskDescription(
             task=task.name,
-            title=task.title,
+            title=cleaned(task.title),
             text_name=task.text_name,
             scale=task.scale,
-            dimensions=task.dimensions,
+            dimensions=[_in_words(dimension) for dimension in task.dimensions],
             gate=task.gate,
             augment=task.augment,
             datasets=datasets.names(),
@@ -124,8 +125,6 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     def prepare_dataset(dataset: DatasetName) -> PreparedDataset:
         """Make a built-in dataset ready ('demo'), or find an imported one. Next: open_cycle."""
         card = custody.ensure(dataset)
-        if card.task != task.name:
-            raise ValueError(f"{dataset!r} was imported for task {card.task!r}, this server works on {task.name!r}")
         return PreparedDataset(
             dataset=card.name,
             dataset_version=card.fingerprint,
@@ -138,13 +137,14 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     @room.writes(locked=False)  # thousands of rows take seconds, and nobody has to wait for them
     def diagnose_dataset(cycle: CycleId) -> Diagnosis:
         """Say what the cycle's data can teach, by dimension, and whether to train at all; writes diagnosis.json.
-        Next: plan_augmentation, or write_report with a stop_reason.
+        Next: plan_augmentation (at a beginning plan_retrain), or write_report with a stop_reason.
         """
         opened = needs_open(workspace, cycle)
         path = workspace.cycle_dir(cycle) / "diagnosis.json"
         if path.exists():
             return Diagnosis.model_validate(read_json(path))
         card = datasets.card(opened.dataset, opened.dataset_version)
+        custody.refuse_other_task(card)
         train = datasets.train(card.name, card.fingerprint)
         found = diagnose(
             card,
@@ -162,10 +162,11 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         cycle: CycleId, model: Annotated[str, Field(description="model id, 'constant', 'rule' or 'champion'")]
     ) -> EvaluationResult:
         """Measure a model on the diagnose split and log the run and one trace a row.
-        Next: the W&B tools read it back; compare_models and gate_candidate use it.
+        Next: the W&B tools, which read it back; for a candidate compare_models, then gate_candidate.
         """
         opened = needs_open(workspace, cycle)
         card = datasets.card(opened.dataset, opened.dataset_version)
+        custody.refuse_other_task(card)
         arm = load_arm(
             opened.champion if model == "champion" else model, workspace, task, datasets.train(card.name, card.root)
         )
@@ -183,9 +184,13 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         limit: Annotated[int, Field(ge=1, le=50)] = 10,
         offset: Annotated[int, Field(ge=0)] = 0,
     ) -> Failures:
-        """Show the diagnose rows with the largest errors, worst first."""
+        """Show the diagnose rows with the largest errors, worst first.
+        Next: plan_augmentation for what they share; read_evidence shows a trace whole.
+        """
         if dimension is not None and dimension not in task.names:
             raise ValueError(f"no dimension {dimension!r}; this task has {', '.join(task.names)}")
+        found = evaluations.get(evaluation_id)
+        custody.refuse_other_task(datasets.card(found.dataset, found.dataset_version))
         rows = evaluations.rows(evaluation_id)
         rows.sort(key=lambda row: row.mae_raw if dimension is None else row.abs_error_by_dim[dimension], reverse=True)
         page = rows[offset : offset + limit]
@@ -194,8 +199,8 @@ def build_room(workspace: Workspace, task: Task) -> Room:
                 Failure(
                     trace_id=row.trace_id,
                     trace_url=row.trace_url,
-                    example_id=row.example_id,
-                    text=row.text[:SHOWN_TEXT_CHARS],
+                    example_id=cleaned(row.example_id),
+                    text=cleaned(row.text, SHOWN_TEXT_CHARS),
                     target=row.target_vector,
                     predicted=row.predicted_vector,
                     abs_error_by_dim=row.abs_error_by_dim,
@@ -209,10 +214,10 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
     @room.reads()
     def compare_models(candidate_evaluation: EvaluationId, champion_evaluation: EvaluationId) -> ModelComparison:
-        """Compare two models on the same diagnose rows, paired. These rows chose the remedy, so this proves nothing;
-        gate_candidate does.
+        """Compare two models on the same diagnose rows, paired. These rows chose the remedy, so this proves nothing.
+        Next: gate_candidate, which does.
         """
-        return _compare(datasets, evaluations, task, candidate_evaluation, champion_evaluation)
+        return _compare(custody, datasets, evaluations, task, candidate_evaluation, champion_evaluation)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
@@ -222,6 +227,10 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         return judge.gate(cycle, candidate)
 
     return room
+
+
+def _in_words(dimension: Dimension) -> Dimension:
+    return dimension.model_copy(update={"low": cleaned(dimension.low), "high": cleaned(dimension.high)})
 
 
 def _result(evaluation: Evaluation) -> EvaluationResult:
@@ -242,14 +251,20 @@ def _result(evaluation: Evaluation) -> EvaluationResult:
 
 
 def _compare(
-    datasets: DatasetStore, evaluations: EvaluationStore, task: Task, candidate: str, champion: str
+    custody: Custody,
+    datasets: DatasetStore,
+    evaluations: EvaluationStore,
+    task: Task,
+    candidate: str,
+    champion: str,
 ) -> ModelComparison:
     ours, theirs = evaluations.get(candidate), evaluations.get(champion)
     if ours.diagnose_fingerprint != theirs.diagnose_fingerprint:
         raise ValueError(f"{candidate!r} and {champion!r} were measured on different rows; evaluate both in one cycle")
+    card = datasets.card(ours.dataset, ours.dataset_version)
+    custody.refuse_other_task(card)
     first, second = evaluations.rows(candidate), evaluations.rows(champion)
-    threshold = datasets.card(ours.dataset, ours.dataset_version).near_copy_threshold
-    clusters = groups([row.text for row in first], threshold, max_share=1.0).labels
+    clusters = groups([row.text for row in first], card.near_copy_threshold, max_share=1.0).labels
     errors, others = error_matrix(first, task), error_matrix(second, task)
     return ModelComparison(
         overall=compare(errors.mean(axis=1), others.mean(axis=1), clusters),

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from servers.core.evaluations import Evaluation, ScoredRow
+from servers.core.words import cleaned
 from servers.playbook.replies import ReportedCount, ReportedRun, ReportedTrace
-from servers.playbook.words import cleaned
 
 TOLERANCE = 1e-6  # a number loses nothing in JSON; this covers trackers that keep fewer digits
 SECONDARY = {"parse_error", "intent_score", "constraint_match", "slot_exact_match"}  # compared where they came

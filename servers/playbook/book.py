@@ -16,12 +16,12 @@ from servers.core.disk import now, read_json, write_json
 from servers.core.evaluations import EvaluationStore, ScoredRow
 from servers.core.task import Task
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.claims import Claim, check_claims, check_text
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.snapshot import recorded_failures
 from servers.playbook.sources import Sources
-from servers.playbook.words import cleaned
 
 PROVES_NOTHING = "these rows chose the remedy; they prove nothing"
 CHANGE_CHARS, TITLE_CHARS, TEXT_CHARS = 300, 120, 2000

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.playbook.sources import Sources
-from servers.playbook.words import cleaned
 
 SLACK = 1e-9  # for halves that binary fractions cannot hold exactly
 _REFERENCE = re.compile(r"\{claim:([a-z][a-z0-9_]{0,63})\}")

@@ -6,9 +6,9 @@ from typing import Any
 from servers.core.disk import now
 from servers.core.evaluations import Evaluation
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.playbook.facts import Facts
 from servers.playbook.report.view import Outcome, Role
-from servers.playbook.words import cleaned
 
 ROLES: tuple[Role, ...] = ("constant", "rule", "champion", "candidate")
 REASON_CHARS = 500

@@ -12,6 +12,7 @@ from servers.core.disk import write_json
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow
 from servers.core.task import Task
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.agreement import check_count, check_run, check_trace
 from servers.playbook.replies import COUNTS, RUNS, TRACES, Call, Replies, ReportedRun, ReportedTrace, read_replies
@@ -24,7 +25,6 @@ from servers.playbook.snapshot import (
     merged,
     snapshot_from,
 )
-from servers.playbook.words import cleaned
 
 TEXT_CHARS = 200  # of a request in the result; the snapshot keeps more
 DECISION_KEYS = ("schema", "cycle_id", "source", "eval_summary", "failures_top_k", "recent_runs")

@@ -10,12 +10,13 @@ from typing import Any
 from servers.core.disk import write_json, write_text
 from servers.core.task import Task
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, Playbook, Remedy, playbook_of
 from servers.playbook.claims import filled
 from servers.playbook.facts import Facts
 from servers.playbook.snapshot import Failure
-from servers.playbook.words import cleaned, escaped, figure, table
+from servers.playbook.words import escaped, figure, table
 
 SHOWN_TEXT_CHARS = 160
 NONE = "None in this cycle."

@@ -15,12 +15,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from servers.core.wire import Wire
-from servers.playbook.words import cleaned
+from servers.core.words import cleaned
 
 MAX_CALLS = 64
 MAX_REPLY_CHARS = 2_000_000  # a hundred full traces take a few hundred thousand
 MAX_DEPTH = 3  # of the settings in a run's config that are kept
 MAX_SETTINGS = 64
+MAX_FIGURES = 256  # of a run; an evaluation has a few, and some for each dimension
 
 RUNS, COUNTS, TRACES = "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"
 
@@ -194,7 +195,7 @@ def _runs(document: Mapping[str, Any]) -> Iterator[ReportedRun]:
             created_at=_words(node.get("createdAt") or node.get("created_at")),
             url=_words(node.get("url"), 500),
             config=dict(list(_settings(_mapping(node.get("config"))))[:MAX_SETTINGS]),
-            summary=dict(_figures(_mapping(node.get("summaryMetrics") or node.get("summary")))),
+            summary=dict(list(_figures(_mapping(node.get("summaryMetrics") or node.get("summary"))))[:MAX_FIGURES]),
         )
 
 

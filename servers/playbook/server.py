@@ -53,7 +53,9 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
     @room.reads()
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
-        """Say where a cycle stands and which calls come next, with arguments and reasons."""
+        """Say where a cycle stands and which calls come next, with arguments and reasons.
+        Next: the calls in next_steps.
+        """
         return cycle_state(workspace, task, cycle)
 
     @room.writes()
@@ -69,12 +71,14 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         ref: Annotated[str, Field(description="kind:id, e.g. evaluation:<id>, diagnosis:<cycle>, trace:<id>")],
         offset: Annotated[int, Field(ge=0)] = 0,
     ) -> EvidencePage:
-        """Show a document that a claim can rest on, 4000 characters a page. An unknown kind lists the known ones."""
+        """Show a document that a claim can rest on, or a result that was put aside (result:…), 4000 characters a page.
+        An unknown kind lists the known ones. Next: read_evidence from next_offset on, or write_playbook.
+        """
         return read_page(workspace, ref, offset)
 
     @room.reads()
     def search_playbook(query: str, limit: Annotated[int, Field(ge=1, le=50)] = 10) -> SearchResult:
-        """Find lessons and remedies of all cycles by words."""
+        """Find lessons and remedies of all cycles by words. Next: read_evidence with one of their sources."""
         return SearchResult(entries=search(workspace, query, limit))
 
     @room.writes()

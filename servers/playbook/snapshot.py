@@ -13,9 +13,9 @@ from servers.core.disk import canonical, digest, now
 from servers.core.evaluations import Evaluation, ScoredRow
 from servers.core.task import Task
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.replies import Call, Replies, ReportedCount, ReportedRun, ReportedTrace
-from servers.playbook.words import cleaned
 
 SNAPSHOT = "mcp_eval_snapshot.json"
 SOURCE = "wandb_mcp_tools_call"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from servers.core.cycle_files import needs_open
+from servers.core.cycle_files import document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.job_files import TrainSpec
@@ -70,10 +70,11 @@ class Planning:
         """Write a plan to train on the newest version of the cycle's dataset.
 
         Raises:
-            ValueError: a change is unknown, out of range, changes nothing, has no reason or is one too many; or the
-                champion was trained on exactly this.
+            ValueError: the cycle was not diagnosed or has its verdict; a change is unknown, out of range, changes
+                nothing, has no reason or is one too many; or the champion was trained on exactly this.
         """
-        opened = needs_open(self._workspace, cycle)
+        opened = needs_unjudged(self._workspace, cycle)
+        document(self._workspace, cycle, "diagnosis.json", "diagnose_dataset")
         card = self._datasets.head(opened.dataset)
         if card.task != self._task.name:
             raise ValueError(f"{card.name!r} is for task {card.task!r}, this server works on {self._task.name!r}")
@@ -105,16 +106,24 @@ class Planning:
         """Start the job of a plan; a plan whose job lives or has ended well finds that job.
 
         Raises:
-            ValueError: there is no such plan, its cycle is closed, or it was made for another task file.
+            ValueError: there is no such plan, its cycle is closed or has its verdict, or it was made for another task
+                file or before the newest rows.
         """
         plan = self._by_id(plan_id)
         job_id = f"train-{plan_id.removeprefix('retrain-')}"
-        if self._jobs.exists(job_id) and (found := self._jobs.status(job_id)).state == "succeeded":
+        was_started = self._jobs.exists(job_id)
+        if was_started and (found := self._jobs.status(job_id)).state == "succeeded":
             return found
-        needs_open(self._workspace, plan.cycle)
+        needs_unjudged(self._workspace, plan.cycle)
         card = self._datasets.card(plan.dataset, plan.dataset_version)
         if plan_id != self._plan_id(plan.cycle, card, StudentHparams.model_validate(plan.next_hparams)):
             raise ValueError(f"{plan_id!r} was planned for another task file; call plan_retrain again")
+        newest = self._datasets.head(plan.dataset).fingerprint
+        if not was_started and newest != plan.dataset_version:
+            raise ValueError(
+                f"{plan_id!r} was planned on version {plan.dataset_version!r}, and {newest!r} is newer; "
+                "call plan_retrain again"
+            )
         return self._jobs.start(self._spec(plan, job_id))
 
     def _spec(self, plan: RetrainPlan, job_id: str) -> TrainSpec:

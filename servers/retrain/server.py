@@ -15,6 +15,7 @@ from servers.core.student import StudentHparams
 from servers.core.task import Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
+from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.retrain.planning import HparamChange, Planning
 from servers.retrain.releasing import Releasing
@@ -115,7 +116,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             dataset=plan.dataset,
             dataset_version=plan.dataset_version,
             hparams=StudentHparams.model_validate(plan.next_hparams),
-            changes=plan.changes,
+            changes=[change.model_copy(update={"reason": cleaned(change.reason)}) for change in plan.changes],
             cost_usd=plan.cost_usd,
             seconds_estimate=plan.seconds_estimate,
             next="start_retrain",
@@ -146,7 +147,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         every = jobs.list()
         return Jobs(jobs=[seen(job) for job in reversed(every[-limit:])], total=len(every))
 
-    @room.destroys()
+    @room.destroys(idempotent=True)
     def cancel_job(job_id: JobId) -> JobResult:
         """End a running job; what it did so far is lost. Next: start_retrain begins it afresh."""
         return seen(jobs.cancel(job_id))
@@ -168,7 +169,8 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             )
             for made in trained_models(workspace, dataset)
         ]
-        return Models(champion=champion, models=entries, history=registry.history(dataset))
+        history = [move.model_copy(update={"reason": cleaned(move.reason)}) for move in registry.history(dataset)]
+        return Models(champion=champion, models=entries, history=history)
 
     @room.writes()
     def promote_model(cycle: CycleId, candidate: ModelId) -> Service:
@@ -177,7 +179,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         """
         return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
 
-    @room.destroys()
+    @room.destroys(idempotent=False)
     def rollback_model(
         dataset: DatasetName, reason: Annotated[str, Field(max_length=500, description="what went wrong")]
     ) -> Service:
@@ -211,7 +213,7 @@ def _problem(workspace: Workspace, made: TrainResult) -> str | None:
     try:
         intact_folder(workspace, made)
     except ValueError as error:
-        return str(error)
+        return cleaned(str(error))
     return None
 
 

@@ -2,10 +2,9 @@
 
 import sys
 
-from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
-from servers.room import server_arguments, settings_from
-from servers.wandb_local.server import build_server
+from servers.room import run_stdio, server_arguments, settings_from
+from servers.wandb_local.server import build_room
 
 
 def main() -> int:
@@ -15,7 +14,7 @@ def main() -> int:
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    build_server(LocalTracker(Workspace(settings.artifacts).tracking_file)).run("stdio")
+    run_stdio(lambda: build_room(Workspace(settings.artifacts)))
     return 0
 
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from servers.core.words import escaped_unseen
+
 MAX_REPLY_CHARS = 120_000
 """30,000 tokens at four characters each, as in the official server."""
 SHORT_TEXT_CHARS = 100
@@ -18,7 +20,7 @@ _CUT_IN = ("inputs", "output", "attributes", "exception")
 
 def compact(value: Any) -> str:
     """Return the value as JSON without a space too many."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return escaped_unseen(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 class TextCut:

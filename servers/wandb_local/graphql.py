@@ -10,11 +10,13 @@ from typing import Any
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, build_schema, graphql_sync, parse
 
 from servers.core.tracking import Compare, LocalTracker, Run
+from servers.core.words import refusal
 from servers.wandb_local.filters import run_condition, run_field
 from servers.wandb_local.pages import Info, Pages
 
 LOCAL_USER = "local"
 """The name of the viewer; and of the entity, as long as nothing was saved."""
+MAX_ERRORS = 10  # of one query that are told; a long query can have as many as words
 
 _SCHEMA = build_schema(
     """
@@ -85,7 +87,7 @@ def execute(
 
 
 def _failed(*messages: str) -> dict[str, Any]:
-    return {"errors": [{"message": message} for message in messages]}
+    return {"errors": [{"message": refusal(message)} for message in messages[:MAX_ERRORS]]}
 
 
 # From here on attributes, methods and arguments have the names of the schema: graphql-core finds them by these.

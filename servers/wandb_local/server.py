@@ -4,20 +4,17 @@ What the official server answers inside a result, `{"error": ...}` or `{"errors"
 here too. Where the official server silently returns something else than was asked for, this one says so instead.
 """
 
-import inspect
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from mcp.server import MCPServer
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel
 
-from servers import VERSION
 from servers.core.backends import STAND_IN
 from servers.core.tracking import LocalTracker, TrackingError
+from servers.core.words import escaped_unseen, refusal
+from servers.core.workspace import Workspace
+from servers.room import Room
 from servers.wandb_local.bounds import compact
 from servers.wandb_local.history import run_history
 from servers.wandb_local.traces import DETAIL_LEVELS, TraceRequest, count_traces, query_traces
@@ -29,10 +26,6 @@ count_weave_traces_tool and query_weave_traces_tool. Start with { viewer { entit
 { models { edges { node { name runCount } } pageInfo { hasNextPage endCursor } } } to learn entity and project.
 A result that has "error" or "errors" is a refusal, and says what to change."""
 
-Tool = TypeVar("Tool", bound=Callable[..., Any])
-
-_READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
-
 
 class QueryReply(BaseModel):
     """The structured content of `query_wandb_tool`."""
@@ -40,38 +33,20 @@ class QueryReply(BaseModel):
     result: dict[str, Any]
 
 
-def build_server(tracker: LocalTracker) -> MCPServer:
-    """Return the server over a tracker, which it only reads."""
-    takes: dict[str, list[str]] = {}
+def build_room(workspace: Workspace) -> Room:
+    """The server over one artifacts folder, whose tracking it only reads."""
+    room = Room("wandb", INSTRUCTIONS, workspace, handshake=STAND_IN)
+    tracker = LocalTracker(workspace.tracking_file)
 
-    async def refuse_unknown_arguments(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        # The SDK drops such an argument, and a misspelt `filters` would match everything.
-        if ctx.method == "tools/call" and ctx.params is not None:
-            tool, arguments = ctx.params.get("name"), ctx.params.get("arguments") or {}
-            known = takes.get(str(tool), list(arguments))
-            for name in arguments:
-                if name not in known:
-                    return _failed(f"{tool} takes no argument {name!r}; it takes {', '.join(known)}")
-        return await call_next(ctx)
-
-    # A refused call is for the caller to read; the log is kept for what nobody expected.
-    mcp: MCPServer = MCPServer(
-        STAND_IN, version=VERSION, instructions=INSTRUCTIONS, log_level="WARNING", middleware=[refuse_unknown_arguments]
-    )
-
-    def reads(function: Tool) -> Tool:
-        takes[function.__name__] = list(inspect.signature(function).parameters)
-        # Without its indentation: the SDK hands a docstring on as it stands.
-        return mcp.tool(description=inspect.getdoc(function), annotations=_READS)(function)
-
-    @reads
+    @room.reads()
     def query_wandb_tool(
         query: str, variables: dict[str, Any] | None = None, max_items: int = 100, items_per_page: int = 20
     ) -> Annotated[CallToolResult, QueryReply]:
         r"""Read projects and runs with GraphQL. config and summaryMetrics come as JSON texts, a config entry as
         {"value": ...}. filters is a JSON text: $eq $ne $gt $gte $lt $lte $in $nin $regex $exists $and $or $nor over
         name, displayName, state, jobType, group, tags, createdAt, config.KEY, summary_metrics.KEY. order is like
-        "-createdAt" or "+summary_metrics.KEY". At most max_items runs; go on with after: endCursor. Example:
+        "-createdAt" or "+summary_metrics.KEY". At most max_items runs; go on with after: endCursor.
+        Next: record_context. Example:
         { project(name: "demo", entityName: "local") { runs(first: 10, order: "-createdAt", filters:
         "{\"jobType\": \"eval\", \"state\": \"finished\"}") { edges { node { name displayName group config
         summaryMetrics } } pageInfo { hasNextPage endCursor } } } }
@@ -80,20 +55,20 @@ def build_server(tracker: LocalTracker) -> MCPServer:
         from servers.wandb_local.graphql import execute
 
         result = execute(tracker, query, variables, max_items, items_per_page)
-        text = json.dumps(result, indent=2, ensure_ascii=False)
+        text = escaped_unseen(json.dumps(result, indent=2, ensure_ascii=False))
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content={"result": result})
 
-    @reads
+    @room.reads()
     def count_weave_traces_tool(entity_name: str, project_name: str, filters: dict[str, Any] | None = None) -> str:
-        """Count traces, and the roots among them; filters as in query_weave_traces_tool. Example filters:
-        {"trace_roots_only": true, "attributes": {"evaluation_id": "..."}}
+        """Count traces, and the roots among them; filters as in query_weave_traces_tool. Next: record_context.
+        Example filters: {"trace_roots_only": true, "attributes": {"evaluation_id": "..."}}
         """
         try:
             return json.dumps(count_traces(tracker, entity_name, project_name, filters or {}))
         except ValueError as error:
-            return json.dumps({"error": f"Error counting traces: {error}"}, ensure_ascii=False)
+            return json.dumps({"error": refusal(f"Error counting traces: {error}")}, ensure_ascii=False)
 
-    @reads
+    @room.reads()
     def query_weave_traces_tool(
         entity_name: str,
         project_name: str,
@@ -114,11 +89,11 @@ def build_server(tracker: LocalTracker) -> MCPServer:
         trace_roots_only, attributes/inputs/output {"dotted.path": value or {"$gt": ...}} ($eq $gt $gte $lt $lte
         $contains), status, has_exception, op_name_contains, display_name, call_ids, trace_id, parent_ids, wb_run_id,
         time_range {start, end}, latency, $or, $in. sort_by and columns take columns or dotted paths. detail_level:
-        schema (ids and times), summary (texts cut), full. The worst rows of an evaluation: filters
-        {"trace_roots_only": true, "attributes": {"evaluation_id": "..."}}, sort_by "output.mae_raw", limit 20.
+        schema (ids and times), summary (texts cut), full. Next: record_context. The worst rows of an evaluation:
+        filters {"trace_roots_only": true, "attributes": {"evaluation_id": "..."}}, sort_by "output.mae_raw", limit 20.
         """
         if detail_level not in DETAIL_LEVELS:
-            raise ToolError(f"detail_level must be one of {{'schema', 'summary', 'full'}}, got {detail_level!r}")
+            raise ValueError(f"detail_level must be one of {{'schema', 'summary', 'full'}}, got {detail_level!r}")
         request = TraceRequest(
             entity=entity_name,
             project=project_name,
@@ -134,12 +109,12 @@ def build_server(tracker: LocalTracker) -> MCPServer:
         try:
             result = query_traces(tracker, request)
         except TrackingError as error:
-            result = {"error": "query_failed", "message": str(error)}
+            result = {"error": "query_failed", "message": refusal(str(error))}
         except ValueError as error:
-            result = {"error": "invalid_request", "message": str(error)}
+            result = {"error": "invalid_request", "message": refusal(str(error))}
         return compact(result)
 
-    @reads
+    @room.reads()
     def get_run_history_tool(
         entity_name: str,
         project_name: str,
@@ -149,17 +124,13 @@ def build_server(tracker: LocalTracker) -> MCPServer:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> str:
-        """Read the metrics that a run logged by step, at most `samples` rows evenly spaced. Example: run_id as given
-        by `name` in query_wandb_tool, keys ["train/loss"], samples 50.
+        """Read the metrics that a run logged by step, at most `samples` rows evenly spaced. Next: record_context.
+        Example: run_id as given by `name` in query_wandb_tool, keys ["train/loss"], samples 50.
         """
         try:
             history = run_history(tracker, entity_name, project_name, run_id, keys, samples, min_step, max_step)
         except ValueError as error:
-            return json.dumps({"error": str(error)}, ensure_ascii=False)
-        return json.dumps(history, ensure_ascii=False)
+            return json.dumps({"error": refusal(str(error))}, ensure_ascii=False)
+        return escaped_unseen(json.dumps(history, ensure_ascii=False))
 
-    return mcp
-
-
-def _failed(message: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
+    return room

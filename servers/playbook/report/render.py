@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from servers.core.words import cleaned
 from servers.playbook.report import wording
 from servers.playbook.report.charts.bars import bars
 from servers.playbook.report.charts.interval import gate_interval
@@ -22,7 +23,6 @@ from servers.playbook.report.charts.radar import radar
 from servers.playbook.report.charts.scatter import scatter
 from servers.playbook.report.charts.timeline import timeline
 from servers.playbook.report.view import ReportView
-from servers.playbook.words import cleaned
 
 HERE = Path(__file__).parent
 MAX_CHARS = 1500  # of any text on the page; longer ones end in an ellipsis

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from markupsafe import Markup
 
-from servers.playbook.words import cleaned
+from servers.core.words import cleaned
 
 
 class Drawing:
