@@ -176,3 +176,17 @@ def _judged(world: World, outcome: str, fit: bool) -> None:
         "checks": [{"name": "p95_latency_ms", "passed": fit, "detail": "a test"}],
     }  # fmt: skip
     write_json(world.workspace.cycle_dir(CYCLE) / "gate.json", gate)
+
+
+async def test_a_cycle_is_not_closed_over_a_training_that_is_under_way(shop: Workshop):
+    """Ours: a job that goes on for a closed cycle costs what nobody will look at."""
+    await shop.call("evaluate_model", cycle=CYCLE, model="constant")
+    await shop.call("diagnose_dataset", cycle=CYCLE)
+    plan = await shop.call("plan_retrain", cycle=CYCLE, changes=[CHANGE])
+    job = await shop.call("start_retrain", plan_id=plan["plan_id"])
+    refused = await shop.refusal("write_report", cycle=CYCLE, stop_reason="enough")
+    await shop.call("cancel_job", job_id=job["job_id"])
+    closed = await shop.call("write_report", cycle=CYCLE, stop_reason="enough")
+
+    assert f"{job['job_id']} is under way" in refused and "cancel_job" in refused
+    assert closed["verdict"] == "stopped"

@@ -5,6 +5,7 @@ from typing import Any
 
 from servers.core.disk import now
 from servers.core.evaluations import Evaluation
+from servers.core.jobs import ENDED
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.playbook.facts import Facts
@@ -30,9 +31,12 @@ def conclude(facts: Facts, stop_reason: str | None) -> Conclusion:
         stop_reason: Why it ends before the gate; None where the gate has spoken.
 
     Raises:
-        ValueError: a step is missing, or a reason to stop contradicts a verdict that was given.
+        ValueError: a step is missing, a training is under way, or a reason to stop contradicts the verdict that was
+            given.
     """
     cycle, opened, gate = facts.cycle, facts.opening, facts.gate
+    if waiting := [job.job_id for job in facts.jobs if job.state not in ENDED]:
+        raise ValueError(f"{waiting[-1]} is under way; wait for it with get_job, or end it with cancel_job first")
     reason = cleaned(stop_reason or "", REASON_CHARS)
     in_service = facts.champion_now or "constant"
     if gate is None:
