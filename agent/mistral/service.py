@@ -6,7 +6,7 @@ stream the SDK cannot read (some send a call's arguments in pieces without its n
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -167,10 +167,17 @@ class Service:
         access: Where it is.
         settings: Model, limits.
         tell: Is told why there is a wait, in one line.
+        sleep: Waits so many seconds.
     """
 
-    def __init__(self, access: Access, settings: MistralSettings, tell: Heard) -> None:
-        self._access, self._settings, self._tell = access, settings, tell
+    def __init__(
+        self,
+        access: Access,
+        settings: MistralSettings,
+        tell: Heard,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._access, self._settings, self._tell, self._sleep = access, settings, tell, sleep
         self._streams = True
         self._stack = AsyncExitStack()
 
@@ -221,7 +228,7 @@ class Service:
                     failure.lost = lost
                     raise failure from problem
                 self._tell(f"{problem}; asking again in {pause_s:g} s")
-                await anyio.sleep(pause_s)
+                await self._sleep(pause_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         raise AssertionError("the last try returns or raises")
 
@@ -256,17 +263,21 @@ class Service:
             raise _Passing("the answer took too long") from error
         except httpx2.TimeoutException as error:
             raise _Passing(f"no word for {self._settings.timeout_s:g} s") from error
-        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as error:
+        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, UnicodeEncodeError) as error:
             # Its words may hold the key, and are not shown.
-            raise ServiceProblem(f"a request to {self._where} cannot be made; is MISTRAL_API_KEY one line?") from error
+            raise ServiceProblem(
+                f"a request to {self._where} cannot be made; is MISTRAL_API_KEY one line of plain letters and digits?"
+            ) from error
         except httpx2.HTTPError as error:
-            raise _Passing(f"the connection failed: {_words(error)}") from error
+            raise _Passing(f"the connection failed: {self._words(error)}") from error
+        except httpx2.StreamError as error:  # how the SDK ends where an error has no body; not streamed, it can read it
+            raise _Passing("the server answers nothing", unreadable=True) from error
         except ResponseValidationError as error:
-            raise _Passing(f"the answer cannot be read: {_words(error)}", unreadable=True) from error
+            raise _Passing(f"the answer cannot be read: {self._words(error)}", unreadable=True) from error
         except MistralError as error:
             raise self._refused(error) from error
         except ValueError as error:  # no JSON, or JSON of another shape, in the middle of a stream
-            raise _Passing(f"the answer cannot be read: {_words(error)}", unreadable=True) from error
+            raise _Passing(f"the answer cannot be read: {self._words(error)}", unreadable=True) from error
         if hearing.finish is None:
             raise _Passing("the answer broke off")
         if hearing.finish == "error":
@@ -290,7 +301,7 @@ class Service:
 
     def _refused(self, error: MistralError) -> Exception:
         """What a status means."""
-        status, words = error.status_code, _words(error.body or error)
+        status, words = error.status_code, self._words(error.body or error)
         if status < 300:  # how the SDK reports a success of another kind: a page of HTML, JSON instead of a stream
             return _Passing(f"the answer cannot be read: {words}", unreadable=True)
         if status in PASSING or status >= 500:
@@ -308,6 +319,11 @@ class Service:
             )
         return ServiceProblem(f"{self._where} refuses the request (HTTP {status}: {words})")
 
+    def _words(self, error: object) -> str:
+        """One bounded line of an error, without the key, which some servers repeat."""
+        words = str(error).replace(self._access.api_key or "\0", "[key]")
+        return one_line(words, ERROR_CHARS) or type(error).__name__
+
 
 def _text(content: Any) -> str:
     """The words in a message's content, which may come in parts; what a model thought to itself is none."""
@@ -324,8 +340,3 @@ def _retry_after_s(error: MistralError) -> float | None:
         return max(0.0, float(error.headers.get("retry-after", "")))
     except ValueError:
         return None
-
-
-def _words(error: object) -> str:
-    """One bounded line of an error."""
-    return one_line(str(error), ERROR_CHARS) or type(error).__name__

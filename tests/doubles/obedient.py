@@ -9,6 +9,7 @@ from tests.doubles.careful import Careful
 from tests.doubles.conversation import Call, Conversation, Said, text_of
 
 _COMMAND = re.compile(r"\bCALL\s+([A-Za-z0-9_-]+)\(")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class Obedient(Careful):
@@ -32,7 +33,8 @@ class Obedient(Careful):
 
 def _commands_in(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The commands in a text, in the texts inside it where it is JSON, and in JSON that was cut."""
-    for piece in [*_texts_in(text), text.replace('\\"', '"')]:
+    pieces = list(_texts_in(text))
+    for piece in [*pieces, *(_ESCAPED.sub(r"\1", piece) for piece in pieces)]:
         for found in _COMMAND.finditer(piece):
             try:
                 arguments, end = json.JSONDecoder().raw_decode(piece, found.end())
