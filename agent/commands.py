@@ -14,6 +14,7 @@ from agent.brain import Brain
 from agent.catalogue import as_json, as_lines
 from agent.desk import Desk, StepFailed
 from agent.endpoints import Endpoint
+from agent.journal import Journal
 from agent.ledger import Ledger
 from agent.lock import FolderBusy, only_run_in
 from agent.loop import Run
@@ -29,7 +30,7 @@ DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 2, 130
 
 def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool) -> int:
     """Run the loop. A candidate that is not promoted, or a cycle that stops, is a success of the loop."""
-    progress = Progress()
+    progress, journal = Progress(), Journal(settings.artifacts)
 
     async def work() -> str:
         brain = _brain(settings)
@@ -39,12 +40,12 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
-            run = Run(desk, brain, settings.artifacts)
+            run = Run(desk, brain, settings.artifacts, journal)
             outcome = await run.go(settings.dataset, settings.agent.cycles)
         # Escaped to ASCII, so that it is JSON whatever stdout's encoding can hold.
         return json.dumps(outcome.model_dump(mode="json", by_alias=True), indent=2) if as_document else ending(outcome)
 
-    return _exit_code(settings, work, only_run_in(settings.artifacts))
+    return _exit_code(settings, work, only_run_in(settings.artifacts), told=journal.finish)
 
 
 def tools(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool) -> int:
@@ -54,7 +55,7 @@ def tools(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
         async with connect(endpoints, _log_folder(settings)) as sessions:
             return as_json(sessions.servers) if as_document else as_lines(sessions.servers)
 
-    return _exit_code(settings, work, nullcontext())
+    return _exit_code(settings, work, nullcontext(), told=lambda: None)
 
 
 def _complain(words: str, code: int) -> int:
@@ -64,12 +65,16 @@ def _complain(words: str, code: int) -> int:
 
 
 def _exit_code(
-    settings: Settings, work: Callable[[], Coroutine[Any, Any, str]], lock: AbstractContextManager[None]
+    settings: Settings,
+    work: Callable[[], Coroutine[Any, Any, str]],
+    lock: AbstractContextManager[None],
+    told: Callable[[], None],
 ) -> int:
+    """Do the work, print what it gives, and call `told` once that is out."""
     try:
         with lock, _log_to(_log_folder(settings)):
-            text = anyio.run(work)
-        print(text, flush=True)
+            print(anyio.run(work), flush=True)
+            told()
         return DONE
     except KeyboardInterrupt:
         return _complain("interrupted; the same command goes on from here", INTERRUPTED)

@@ -57,7 +57,7 @@ class Journal:
             self._write(self._note.model_copy(update={"worked_on": [*self._note.worked_on, cycle]}))
 
     def finish(self) -> None:
-        """The run is over, and the same command begins a new one."""
+        """The outcome was told, so the same command begins a new run; a crash before this has it told again."""
         assert self._note is not None
         self._write(self._note.model_copy(update={"finished": True}))
 

@@ -37,9 +37,11 @@ class Ledger:
         """The cycle is over: hold back what comes until the next is known."""
         self._holding = True
 
-    def finish(self) -> None:
-        """No cycle will follow: what is held back belongs to the last one."""
-        if self._file is not None:
+    def finish(self, last: str | None) -> None:
+        """No cycle will follow: what is held back belongs to the last one, whoever worked on it."""
+        if self._file is None and last is not None:
+            self.open(last)
+        elif self._file is not None:
             self._release()
 
     def add(self, step: str, server: str, tool: str, arguments: Mapping[str, Any], reply: Reply) -> None:

@@ -21,11 +21,11 @@ class Run:
         desk: Where calls are made.
         brain: Who decides.
         artifacts: The folder, as it is named in the outcome.
+        journal: Its note of the run; whoever tells the outcome finishes it.
     """
 
-    def __init__(self, desk: Desk, brain: Brain, artifacts: Path) -> None:
-        self._desk, self._brain, self._artifacts = desk, brain, artifacts
-        self._journal = Journal(artifacts)
+    def __init__(self, desk: Desk, brain: Brain, artifacts: Path, journal: Journal) -> None:
+        self._desk, self._brain, self._artifacts, self._journal = desk, brain, artifacts, journal
         self._closed: list[Summary] = []
 
     async def go(self, dataset: str, cycles: int) -> Outcome:
@@ -41,7 +41,7 @@ class Run:
         try:
             return await self._go(dataset, cycles)
         finally:
-            self._desk.ledger.finish()
+            self._desk.ledger.finish(self._closed[-1].cycle if self._closed else None)
 
     async def _go(self, dataset: str, cycles: int) -> Outcome:
         with self._desk.step("prepare") as step:
@@ -54,7 +54,7 @@ class Run:
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
             await self._next(task, dataset)
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
-        outcome = Outcome(
+        return Outcome(
             task=task.task,
             dataset=DatasetPart(name=prepared.dataset, fingerprint=prepared.dataset_version, rows=prepared.rows),
             backends=backends,
@@ -63,8 +63,6 @@ class Run:
             artifacts=str(self._artifacts),
             report=str(self._artifacts / self._closed[-1].report),
         )
-        self._journal.finish()
-        return outcome
 
     @property
     def _turns(self) -> list[Summary]:

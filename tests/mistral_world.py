@@ -11,6 +11,7 @@ from mcp.server import MCPServer
 
 from agent.brain import Brain
 from agent.desk import Desk
+from agent.journal import Journal
 from agent.ledger import Ledger
 from agent.loop import Run
 from agent.mistral.access import Access
@@ -49,7 +50,10 @@ async def run(
     """A run over the wire, as `etude cycle` makes it."""
     async with sessions_with(servers) as sessions:
         desk = Desk(sessions, Ledger(folder), Progress(screen or io.StringIO()))
-        return await Run(desk, brain, folder).go(dataset, cycles)
+        journal = Journal(folder)
+        outcome = await Run(desk, brain, folder, journal).go(dataset, cycles)
+        journal.finish()
+        return outcome
 
 
 async def run_real(brain: Brain, folder: Path, dataset: str = DEMO, screen: io.StringIO | None = None) -> Outcome:

@@ -84,6 +84,24 @@ def test_an_interrupted_run_closes_its_servers_and_says_how_to_go_on(tmp_path):
         os.kill(int((tmp_path / "world" / "all.pid").read_text()), 0)
 
 
+def test_an_outcome_that_reached_nobody_is_told_again(tmp_path, capsys):
+    """Bug: a run that was killed after its last cycle and before its words were out turned the loop anew."""
+    world, where = house(tmp_path, begun_already=True)
+    words = ["cycle", "--cycles", "1", "--json", *where]
+    read, write = os.pipe()
+    os.close(read)
+    unheard = subprocess.run([*ETUDE, *words], stdout=write, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
+    os.close(write)
+
+    code = run(words)
+
+    assert (unheard.returncode, code) == (1, 0), unheard.stderr
+    assert [part["cycle"] for part in json.loads(capsys.readouterr().out)["cycles"]] == [1]
+    assert world.calls.count("open_cycle") == 1
+    ledger = (tmp_path / "artifacts" / "loop" / "cycle_1" / "ledger.jsonl").read_text().splitlines()
+    assert len(ledger) == len(world.calls), "also the calls of a run that only tells are kept"
+
+
 def test_a_second_run_in_the_same_folder_is_told_who_holds_it(tmp_path, capsys):
     """Ours: one run at a time; the second is exit code 2."""
     _, where = house(tmp_path)
@@ -155,8 +173,8 @@ def test_help_and_version_name_every_word(capsys):
     ("text", "said"),
     [
         ("cyles = 3\n", "unknown key 'cyles'; known: artifacts, sealed, task, dataset, agent"),
-        ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, brain, mcp"),
-        ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto' or 'offline', not 'mighty'"),
+        ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, brain, mistral, mcp"),
+        ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto', 'offline' or 'mistral', not 'mighty'"),
         ("[agent]\ncycles = 0\n", "agent.cycles: input should be greater than or equal to 1, not 0"),
         ("agent = 3\n", "agent: "),
         ("cycles = [", "is not TOML"),

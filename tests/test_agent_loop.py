@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.desk import Desk, StepFailed
+from agent.journal import Journal
 from agent.ledger import Ledger
 from agent.loop import Run
 from agent.offline import OfflineBrain
@@ -37,7 +38,10 @@ async def run(world: World, folder: Path, cycles: int = 1, screen: io.StringIO |
     """One run over the wire, against servers in this process."""
     async with sessions_with(rooms(world)) as sessions:
         desk = Desk(sessions, Ledger(folder), Progress(screen or io.StringIO()))
-        return await Run(desk, OfflineBrain(), folder).go("demo", cycles)
+        journal = Journal(folder)
+        outcome = await Run(desk, OfflineBrain(), folder, journal).go("demo", cycles)
+        journal.finish()
+        return outcome
 
 
 def without_reading(calls: list[str]) -> list[str]:
@@ -287,7 +291,7 @@ async def run_until_refused(world: World, folder: Path, cycle: int) -> None:
     with pytest.raises(StepFailed, match="not today"):
         async with sessions_with(rooms(world)) as sessions:
             desk = Desk(sessions, Ledger(folder), Refusing(asked, f"cycle_{cycle}"))
-            await Run(desk, OfflineBrain(), folder).go("demo", 2)
+            await Run(desk, OfflineBrain(), folder, Journal(folder)).go("demo", 2)
     World(world.file.parent, refuse={})
 
 

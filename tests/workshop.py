@@ -76,15 +76,20 @@ class Workshop:
             state = await self.call("get_cycle", cycle=cycle)
             if state["closed"] or state["next_steps"][0]["tool"] == until:
                 return done
-            for step in _together(state["next_steps"]):
-                arguments = dict(step["arguments"])
-                if step["tool"] == "record_context":
-                    arguments |= {"server": self._wandb_server(), "calls": self.calls}
-                await self.call(step["tool"], **arguments)
-                done.append(step["tool"])
-                if step["tool"] == "record_context":
-                    self.calls.clear()
+            done += await self.move(state["next_steps"])
         raise AssertionError(f"{cycle} is not closed after {limit} steps: {done}")
+
+    async def move(self, steps: list[dict[str, Any]]) -> list[str]:
+        """Do the first of some next steps, with those that belong to it; the tools that were called."""
+        done = _together(steps)
+        for step in done:
+            arguments = dict(step["arguments"])
+            if step["tool"] == "record_context":
+                arguments |= {"server": self._wandb_server(), "calls": self.calls}
+            await self.call(step["tool"], **arguments)
+            if step["tool"] == "record_context":
+                self.calls.clear()
+        return [step["tool"] for step in done]
 
     def _wandb_server(self) -> dict[str, str]:
         """Who answers the W&B calls, from the handshake."""

@@ -1,10 +1,10 @@
 """Evaluations on the diagnose split: what one holds, and where they lie.
 
 `eval/runs/<id>/` has `predictions.jsonl` (the model's words), `rows.jsonl` (each row scored) and `eval.json`, which is
-written last: an evaluation without it never happened. Sealed rows never come here.
+written last of all: an evaluation without it never happened, and is made again. Sealed rows never come here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -131,11 +131,11 @@ class EvaluationStore:
         folder = self._workspace.evaluation_dir(evaluation.evaluation_id)
         write_jsonl(folder / "predictions.jsonl", answers)
         write_jsonl(folder / "rows.jsonl", rows)
+        others = [found for found in self.all() if found.evaluation_id != evaluation.evaluation_id]
+        write_json(self._workspace.summary_file, self._summary([*others, evaluation]))
         write_json(folder / "eval.json", evaluation.model_dump(mode="json", by_alias=True))
-        write_json(self._workspace.summary_file, self._summary())
 
-    def _summary(self) -> dict[str, Any]:
-        evaluations = self.all()
+    def _summary(self, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         latest = {e.arm: e for e in evaluations}
         cycles = [folder for folder in (self._workspace.root / "loop").glob("*") if folder.is_dir()]
         closed = [folder for folder in cycles if (folder / "summary.json").exists()]

@@ -22,6 +22,7 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
 METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model", "log.txt"
+TRACKED = "tracked.json"  # which end of the job the tracker knows
 LOCK = "job.lock"
 LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
 
@@ -177,6 +178,11 @@ def begin_attempt(folder: Path) -> Progress:
     )
     write_wire(folder / STATUS, progress)
     return progress
+
+
+def ending(attempt: int, state: State) -> dict[str, Any]:
+    """`tracked.json`: how the attempt ended whose run was saved in the tracker."""
+    return {"schema": 1, "attempt": attempt, "state": state}
 
 
 def is_alive(folder: Path) -> bool:

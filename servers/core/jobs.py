@@ -24,11 +24,13 @@ from servers.core.job_files import (
     RESULT,
     SPEC,
     STATUS,
+    TRACKED,
     JobSpec,
     Progress,
     State,
     TrainSpec,
     begin_attempt,
+    ending,
     is_alive,
     locked_pid,
     read_progress,
@@ -74,6 +76,8 @@ class JobStatus(Wire):
     """Model id that a training made; null until it succeeded."""
     error: str | None
     """Why it failed, with the last words of its log."""
+    tracked: bool
+    """Whether the tracker knows how this attempt ended."""
 
 
 class JobStore:
@@ -228,6 +232,7 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
         of=progress.of,
         started_at=progress.started_at,
         seconds=round(seconds, 3),
+        tracked=(folder / TRACKED).exists() and read_json(folder / TRACKED) == ending(progress.attempt, state),
         model=spec.model_id if isinstance(spec, TrainSpec) and state == "succeeded" else None,
         error=cleaned(progress.error or _why(folder, progress.attempt), ERROR_CHARS) if state == "failed" else None,
     )

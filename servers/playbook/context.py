@@ -90,8 +90,9 @@ def record(
     jobs = {run.run_id for run in replies.runs if _is_job(workspace, run)}
     snapshot = snapshot_from(cycle, server, calls, replies, everything, jobs, failures)
     folder = workspace.cycle_dir(cycle)
-    write_json(folder / SNAPSHOT, snapshot)
+    # The snapshot last: with it the step counts as done, and the next ones look for both.
     write_json(folder / "mcp_decision_input.json", {key: snapshot[key] for key in DECISION_KEYS})
+    write_json(folder / SNAPSHOT, snapshot)
     return Recorded(
         snapshot=f"loop/{cycle}/{SNAPSHOT}",
         failures=[_in_short(failure) for failure in failures[:TOP_FAILURES]],

@@ -66,6 +66,9 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
     cycle, opened = facts.cycle, facts.opening
     if facts.summary is not None:
         yield _step("open_cycle", f"{cycle} is closed", dataset=opened.dataset)
+    elif unseen := [job for job in facts.jobs if job.state in ENDED and not job.tracked]:
+        # It ended while nobody was looking: whoever waited for it was killed, say.
+        yield _step("get_job", "see how the training ended, and log its run", job_id=unseen[0].job_id)
     elif facts.overtaken:
         yield from _stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
     elif missing := [model for model in _to_measure(facts, task) if model not in facts.evaluations]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from servers.core.backends import tracking_coordinates
 from servers.core.disk import now, read_json, read_jsonl, write_json
-from servers.core.job_files import METRICS, RESULT, TrainResult, TrainSpec, read_spec
+from servers.core.job_files import METRICS, RESULT, TRACKED, TrainResult, TrainSpec, ending, read_spec
 from servers.core.jobs import JobStatus
 from servers.core.tracking import Run, Tracker
 from servers.core.workspace import Workspace
@@ -14,7 +14,6 @@ RUN_STATES: dict[str, Literal["finished", "failed", "crashed"]] = {
     "failed": "failed",
     "cancelled": "crashed",  # the tracker's word for a run that somebody ended
 }
-TRACKED = "tracked.json"
 
 
 def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
@@ -26,8 +25,7 @@ def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
         job: What the job came to.
     """
     folder = workspace.job_dir(job.job_id)
-    ending = {"schema": 1, "attempt": job.attempt, "state": job.state}
-    if job.state not in RUN_STATES or ((folder / TRACKED).exists() and read_json(folder / TRACKED) == ending):
+    if job.state not in RUN_STATES or job.tracked:
         return
     spec = read_spec(folder)
     if not isinstance(spec, TrainSpec):
@@ -52,7 +50,7 @@ def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
     tracker.save_run(run)
     tracker.log_history(entity, project, job.job_id, rows)
     # After the tracker: a process that stops in between saves the same run again, which changes nothing.
-    write_json(folder / TRACKED, ending)
+    write_json(folder / TRACKED, ending(job.attempt, job.state))
 
 
 def _config(spec: TrainSpec) -> dict[str, Any]:
