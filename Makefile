@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test check bench setup
+.PHONY: cycle test check bench chaos setup
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
@@ -21,6 +21,10 @@ check: $(READY)  ## format, lint, types
 bench: $(READY)  ## the demo with its holdout, then twenty other seeds of it
 	$(BIN)/python -m tests.bench.demo
 	$(BIN)/python -m tests.bench.seeds $(ARGS)
+
+chaos: $(READY)  ## a hundred kills, each followed by the same command again; then a death in every window
+	$(BIN)/python -m tests.chaos $(ARGS)
+	$(BIN)/python -m tests.chaos.windows
 
 setup: $(READY)
 

@@ -15,6 +15,7 @@ from typing import Any
 TIMES = re.compile(r"(^|_)(at|seconds|timestamp|latency|estimate)(_|$)")
 VOLATILE = {"attempt", "pid", "reply_digest", "reply_chars"}  # of a retry, a process, and words that hold times
 LATENCY_CHECK = "p95_latency_ms"
+BESIDE = {"tracking/local.db-shm", "tracking/local.db-wal"}  # SQLite's own, there until the next process is done
 Remains = dict[str, Any]
 
 
@@ -35,7 +36,7 @@ def remains_of(artifacts: Path) -> Remains:
             for file in _files(artifacts, "jobs")
             if not file.endswith(("log.txt", ".lock"))
         },
-        "files": {file: True for file in _files(artifacts, "") if not file.startswith("log/")},
+        "files": {file: True for file in _files(artifacts, "") if not file.startswith("log/") and file not in BESIDE},
         "run": document(artifacts / "run.json"),
         "tracker": _tracker(artifacts / "tracking" / "local.db"),
     }
