@@ -5,12 +5,12 @@ the servers'; here stand only their names.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agent.lines import write_whole
 from agent.replies import CycleId
 
 
@@ -68,11 +68,5 @@ class Journal:
             return None  # a note that cannot be read is no promise; the cycles say for themselves where they stand
 
     def _write(self, note: _Note) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".{self._file.name}")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(note.model_dump(mode="json", by_alias=True), file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._file)
+        write_whole(self._file, json.dumps(note.model_dump(mode="json", by_alias=True)))
         self._note = note

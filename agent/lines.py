@@ -1,6 +1,7 @@
-"""JSON lines that the agent writes itself: each added by one write, so that a crash can only cut the last."""
+"""What the agent writes itself: lines added by one write, so that a crash can only cut the last, and whole files."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +22,17 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         for line in path.read_bytes().splitlines(keepends=True):
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all. One run at a time holds the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

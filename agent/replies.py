@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 # A cycle's id becomes a folder's name here, so it must be a plain one, whoever sent it.
-CycleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}(\.[a-z0-9_-]+)*$")]
+CycleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Metrics = dict[str, float | None]
 UNDER_WAY = ("queued", "running")  # states of a job that has not ended
 

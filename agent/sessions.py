@@ -121,7 +121,7 @@ class Sessions:
             if error.code == REQUEST_TIMEOUT:
                 raise ServerProblem(f"server {name!r} did not answer {tool} within {CALL_LIMIT_S:g} s") from error
             raise ServerProblem(f"server {name!r} refused the call of {tool}: {error.message}") from error
-        except RuntimeError as error:  # how the SDK says that a result does not fit the tool's own output schema
+        except (RuntimeError, ValueError) as error:  # a result that fits neither the protocol nor the tool's own schema
             raise ServerProblem(f"server {name!r} gave an unusable reply to {tool}: {_one_line(error)}") from error
         return _reply(result, perf_counter() - started)
 

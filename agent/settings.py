@@ -2,9 +2,9 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 CONFIG = Path("etude.toml")
@@ -38,6 +38,12 @@ class MistralSettings(BaseModel):
     """For one run of the cycle, trainings included."""
     usd_per_million_input: float | None = Field(default=None, ge=0)
     usd_per_million_output: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.answer_tokens > self.context_tokens // 2:
+            raise ValueError("answer_tokens takes more than half of context_tokens")
+        return self
 
     def prices(self, is_own: bool) -> tuple[float, float]:
         """USD for a million tokens read and written; nothing on a server of one's own unless set."""

@@ -101,6 +101,12 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def thought(folder: Path, cycle: str = "cycle_1") -> list[dict[str, Any]]:
+    """What `brain.jsonl` holds of each answer in the end: the last line about it."""
+    noted = rows(folder / "loop" / cycle / "brain.jsonl")
+    return list({row["answer"]: row for row in noted}.values())
+
+
 def timeless(value: Any) -> Any:
     """A document without the times in it, which no two runs share."""
     if isinstance(value, list):

@@ -15,7 +15,7 @@ from agent.outcome import Outcome
 from tests.doubles.brains import brain_named
 from tests.doubles.mistral import MistralDouble
 from tests.doubles.mistral_wire import message_tokens
-from tests.mistral_world import DEMO, KEY, begin, brain_at, brought, copied, read, rows, run_real
+from tests.mistral_world import DEMO, KEY, begin, brain_at, brought, copied, read, rows, run_real, thought
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ def test_nothing_that_is_sealed_reaches_the_model(careful: Finished):
 
 def test_what_thinking_took_is_noted_answer_by_answer_and_told(careful: Finished):
     """Ours: as the server counted it, in the cycle's folder and in the document of the run."""
-    noted = rows(careful.folder / "loop" / "cycle_1" / "brain.jsonl")
+    noted = thought(careful.folder)
     spent = careful.outcome.cycles[0].brain
     assert spent is not None and spent.answers == len(noted) == len(careful.double.requests)
     assert spent.input_tokens == sum(row["input_tokens"] for row in noted) > 4 * len(noted) > 0
@@ -122,7 +122,7 @@ async def test_a_server_that_streams_calls_in_pieces_is_asked_without_streaming(
 
     assert brought(folder) == offline and double.refusals == []
     assert [body["stream"] for body in double.requests] == [True] + [False] * (len(double.requests) - 1)
-    noted = rows(folder / "loop" / "cycle_1" / "brain.jsonl")
+    noted = thought(folder)
     assert [row["tries"] for row in noted] == [2] + [1] * (len(noted) - 1)
 
 
@@ -133,7 +133,7 @@ async def test_a_server_that_counts_nothing_is_estimated(beginning: Path, offlin
         await run_real(brain_at(double, folder), folder)
 
     assert brought(folder) == offline and double.refusals == []
-    noted = rows(folder / "loop" / "cycle_1" / "brain.jsonl")
+    noted = thought(folder)
     assert {row["counted"] for row in noted} == {False}
     for row, body in zip(noted, double.requests, strict=True):
         assert row["input_tokens"] > message_tokens(body["messages"]), "four characters a token there, three here"

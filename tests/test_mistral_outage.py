@@ -15,7 +15,7 @@ from tests.doubles.brains import Careful, Said, Scripted, brain_named
 from tests.doubles.house import World, rooms
 from tests.doubles.mistral import MistralDouble
 from tests.doubles.mistral_faults import Fault
-from tests.mistral_world import KEY, brain_at, rows, run
+from tests.mistral_world import KEY, brain_at, run, thought
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def test_a_cycle_ends_as_usual_whatever_goes_wrong_now_and_then(tmp_path: 
 
     assert double.faults == [] and double.refusals == []
     assert outcome.cycles[0].verdict == "promote" and work(world) == work(offline)
-    noted = rows(tmp_path / "mistral" / "artifacts" / "loop" / "cycle_1" / "brain.jsonl")
+    noted = thought(tmp_path / "mistral" / "artifacts")
     assert [row["tries"] for row in noted][:3] == [1, 2, 3] and "length" in [row["finish"] for row in noted]
     assert sum(row["tries"] for row in noted) == len(double.requests)
 

@@ -245,6 +245,6 @@ async def test_an_answer_without_end_is_given_up():
             return Said("x" * 250_000)
 
     with MistralDouble(Endless()) as double:
-        said = await Asking().fail(double.url, answer_tokens=100_000)
+        said = await Asking().fail(double.url, answer_tokens=100_000, context_tokens=200_000)
 
     assert "the answer does not end; 200000 characters came" in said

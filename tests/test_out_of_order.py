@@ -1,5 +1,6 @@
 """Calls out of order, by hand: each is refused, and the refusal names the step that is missing."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,33 @@ async def test_a_plan_from_before_the_new_rows_is_not_trained(shop: Workshop, wo
     made = await shop.call("augment_dataset", plan_id=rows["plan_id"])
 
     stale = await shop.refusal("start_retrain", plan_id=early["plan_id"])
+    found = world.workspace.cycle_dir(CYCLE) / "diagnosis.json"
+    write_json(found, json.loads(found.read_text(encoding="utf-8")) | {"verdict": "train"})
+    led_to = await shop.follow(CYCLE, until="plan_retrain")  # which is next, though there is a plan
     again = await shop.call("plan_retrain", cycle=CYCLE, changes=[])
 
+    assert led_to == ["write_playbook"]
     assert made["added"] > 0 and made["dataset_version"] in stale and "call plan_retrain again" in stale
     assert again["dataset_version"] == made["dataset_version"] and again["plan_id"] != early["plan_id"]
+
+
+async def test_a_verdict_before_there_are_new_rows_still_leads_to_the_end(shop: Workshop, world: World):
+    """Bug: the list named plan_augmentation, which a judged cycle refuses, and so the cycle could never be closed."""
+    await _diagnosed(shop, world)
+    trained = await _trained(shop, CHANGE)
+    other = await shop.refusal("plan_retrain", cycle=CYCLE, changes=[{**CHANGE, "value": 3}])
+    await shop.call("evaluate_model", cycle=CYCLE, model=trained)
+    verdict = await shop.call("gate_candidate", cycle=CYCLE, candidate=trained)
+    await shop.follow(CYCLE)
+    closed = await shop.call("get_cycle", cycle=CYCLE)
+
+    following = (await shop.call("open_cycle", dataset="small"))["cycle"]
+    await shop.call("evaluate_model", cycle=following, model=trained)
+    old = await shop.refusal("gate_candidate", cycle=following, candidate=trained)
+
+    assert "one candidate a cycle is judged" in other and closed["closed"]
+    assert closed["verdict"] == verdict["outcome"] and verdict["outcome"] != "promote"
+    assert f"was trained in {CYCLE}" in old
 
 
 async def test_after_the_verdict_nothing_is_planned_or_made_any_more(shop: Workshop, world: World):
@@ -166,6 +190,15 @@ async def _diagnosed(shop: Workshop, world: World) -> None:
     calls = await world.replies((await shop.call("get_cycle", cycle=CYCLE))["next_steps"])
     await shop.call("record_context", cycle=CYCLE, server=STAND_IN, calls=calls)
     await shop.call("diagnose_dataset", cycle=CYCLE)
+
+
+async def _trained(shop: Workshop, change: dict[str, Any]) -> str:
+    """The model that a plan with one change makes."""
+    plan = await shop.call("plan_retrain", cycle=CYCLE, changes=[change])
+    job = await shop.call("start_retrain", plan_id=plan["plan_id"])
+    while job["model"] is None:
+        job = await shop.call("get_job", job_id=job["job_id"], wait_s=20)
+    return str(job["model"])
 
 
 def _judged(world: World, outcome: str, fit: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 KEY, URL = "MISTRAL_API_KEY", "MISTRAL_SERVER_URL"
@@ -18,8 +19,16 @@ class Access:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is not Mistral's: one's own vLLM or llama.cpp, say, which sends no bill."""
-        return not (urlsplit(self.server_url).hostname or "").endswith("mistral.ai")
+        """Whether it is on this network, or takes no key: one's own vLLM or llama.cpp, say, which sends no bill."""
+        host = urlsplit(self.server_url).hostname or ""
+        if f".{host}".endswith(".mistral.ai"):
+            return False
+        if self.api_key is None:
+            return True
+        try:
+            return ip_address(host).is_private
+        except ValueError:  # a name
+            return "." not in host or host.endswith((".local", ".localhost", ".internal", ".lan"))
 
 
 def access_from(environment: Mapping[str, str]) -> Access | None:
@@ -34,6 +43,8 @@ def access_from(environment: Mapping[str, str]) -> Access | None:
     if url is None:
         return Access(LA_PLATEFORME, key)
     parts = urlsplit(url)
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"{URL} holds a secret or a query, and is shown on the screen; put the key into {KEY}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{URL} is {url!r}, which is no address of a server; give one like http://localhost:8000")
     # The SDK adds /v1 itself; most servers print their address with it.

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,8 @@ from agent.words import cleaned
 
 MILLION = 1_000_000
 NAME_CHARS = 64
+NOTHING = Tokens()
+ASKED = "asked"  # in place of how an answer ended, as long as it has not
 
 
 class Account:
@@ -32,11 +35,19 @@ class Account:
         self._cycle, self._settings = cycle, settings
         self._prices = settings.prices(is_own)
         self._began = monotonic()
+        self._asked: str | None = None
 
     @property
     def spent(self) -> Spent | None:
-        """What the cycle's answers took so far; None where there were none."""
-        rows = list(read(self._file))
+        """What the cycle's answers took so far; None where there were none.
+
+        One that was asked for and never came, because the run was killed, say, counts with what it was asked.
+        """
+        return self._spent(besides=None)
+
+    def _spent(self, besides: str | None) -> Spent | None:
+        by_answer = {row["answer"]: row for row in read(self._file)}  # the last line about an answer holds
+        rows = [row for name, row in by_answer.items() if name != besides and row["input_tokens"]]
         if not rows:
             return None
         return Spent(
@@ -46,27 +57,46 @@ class Account:
             usd=round(sum(row["usd"] for row in rows), 6),
         )
 
+    def asking(self, input_tokens: int, lost: Tokens) -> None:
+        """Note that an answer is being asked for, before it is: whoever is killed now has paid for it.
+
+        Args:
+            input_tokens: What the request takes, estimated.
+            lost: What earlier tries of it took in vain.
+
+        Raises:
+            StepFailed: it could pass a cap.
+        """
+        self._asked = self._asked or token_hex(4)
+        try:
+            self.refuse_more(input_tokens, lost)
+        except StepFailed:
+            self.add_lost(lost)
+            raise
+        self._note(lost + Tokens(input_tokens), counted=False, calls=[], finish=ASKED)
+
     def add(self, answer: Answer) -> None:
         """Note one answer, with what tries before it took in vain."""
         called = [cleaned(call.name, NAME_CHARS) for call in answer.calls]
         how = {"finish": answer.finish, "tries": answer.tries, "seconds": round(answer.seconds, 3)}
         self._note(answer.tokens + answer.lost, counted=answer.counted, calls=called, **how)
+        self._asked = None
 
     def add_lost(self, tokens: Tokens) -> None:
         """Note what was taken without an answer."""
-        if tokens != Tokens():
-            self._note(tokens, counted=False, calls=[], finish=None)
+        self._note(tokens, counted=False, calls=[], finish=None)
+        self._asked = None
 
-    def refuse_more(self, next_input_tokens: int) -> None:
+    def refuse_more(self, next_input_tokens: int, lost: Tokens = NOTHING) -> None:
         """Refuse an answer that could go over a cap; what is asked for now counts with all that it may take.
 
         Raises:
             StepFailed: a cap is reached; the message names it, and what to do.
         """
-        spent = self.spent or Spent(0, 0, 0, 0.0)
-        settings = self._settings
-        tokens = spent.input_tokens + spent.output_tokens + next_input_tokens + settings.answer_tokens
-        usd = spent.usd + self._usd(next_input_tokens, settings.answer_tokens)
+        spent = self._spent(besides=self._asked) or Spent(0, 0, 0, 0.0)
+        settings, more = self._settings, lost + Tokens(next_input_tokens, self._settings.answer_tokens)
+        tokens = spent.input_tokens + spent.output_tokens + more.read + more.written
+        usd = spent.usd + self._usd(more.read, more.written)
         self._refuse_over("max_answers", spent.answers + 1, settings.max_answers, f"{spent.answers} answers")
         self._refuse_over(
             "max_tokens", tokens, settings.max_tokens, f"{spent.input_tokens + spent.output_tokens} tokens"
@@ -85,6 +115,7 @@ class Account:
 
     def _note(self, tokens: Tokens, **facts: Any) -> None:
         entry = {
+            "answer": self._asked or token_hex(4),
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "model": self._settings.model,
             "input_tokens": tokens.read,

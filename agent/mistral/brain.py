@@ -1,6 +1,7 @@
 """The brain that is a language model: it gets the tools, and takes a cycle to its end by calling them."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ class _Thinking:
                 without_call = 0
                 calls = with_ids(answer.calls)
                 payloads = await self._toolbox.carry_out(calls)
-                self._conversation.add(acted(calls, messages(payloads, await self._toolbox.look())))
+                self._conversation.add(
+                    acted(calls, messages(payloads, await self._toolbox.look(), self._conversation.turn_chars))
+                )
             else:
                 without_call += 1
                 if without_call == MAX_WITHOUT_CALL:
@@ -110,6 +113,7 @@ class _Thinking:
             try:
                 return await self._think(must_call)
             except PromptTooLong as problem:
+                self._account.add_lost(problem.lost)
                 self._conversation.tighten()
                 if not self._conversation.is_full:
                     raise StepFailed(f"brain mistral: {problem}; {STAYS_DONE}") from problem
@@ -121,9 +125,9 @@ class _Thinking:
         """Ask once, within the caps; note what it took."""
         messages, tools = self._conversation.messages, [offered.function for offered in self._toolbox.offered]
         chars = chars_in(messages) + len(json.dumps(tools))
-        self._account.refuse_more(self._conversation.estimate(chars))
+        asking = partial(self._account.asking, self._conversation.estimate(chars))
         with self._desk.step("think") as line, self._desk.progress.speech() as heard:
-            answer = await self._service.answer(messages, tools, must_call, heard)
+            answer = await self._service.answer(messages, tools, must_call, heard, asking)
             line.outcome = f"{answer.tokens.read:,} + {answer.tokens.written:,} tokens"
         self._account.add(answer)
         if answer.counted:

@@ -42,6 +42,11 @@ class Conversation:
         """What the messages take, estimated."""
         return self._tokens_per_char * chars_in(self.messages)
 
+    @property
+    def turn_chars(self) -> int:
+        """How long one turn's results may be, so that the turn can stay when those before it are folded away."""
+        return round(self._limit_tokens / 2 / self._tokens_per_char)
+
     def estimate(self, chars: int) -> int:
         """The tokens in so many characters."""
         return round(chars * self._tokens_per_char)
@@ -59,9 +64,8 @@ class Conversation:
         """Let a fresh brief take the place of all turns but the newest, which nobody has answered yet."""
         newest = self._turns[-1:]
         self.begin(brief)
-        self._turns = (
-            newest if self._tokens_per_char * chars_in(newest[0] if newest else []) < self._limit_tokens / 2 else []
-        )
+        if newest and self.estimate(chars_in(newest[0])) < self._limit_tokens * 3 / 4:
+            self._turns = newest
 
     def measured(self, chars: int, tokens: int) -> None:
         """Learn from the server's count how many tokens its model makes of a character."""

@@ -17,8 +17,8 @@ MAX_ITEMS = 200
 MAX_DEPTH = 12
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-# [INST], [/TOOL_RESULTS], <s>, </s>, <|im_start|> and their like.
-_MARK = re.compile(r"\[(?=/?[A-Z][A-Z_]*\])|<(?=[|/]{0,2}[A-Za-z_]+\|?>)")
+# [INST], [/TOOL_RESULTS], <s>, </s>, <|im_start|>, <unused7> and their like; some have a fullwidth bar and blocks.
+_MARK = re.compile(r"\[(?=/?[A-Z][A-Z_]*\])|<(?=[|/\uff5c]{0,2}[\w\u2581]+[|\uff5c]?>)")
 
 
 def typed(value: Any, string_chars: int, depth: int = 0) -> Any:

@@ -73,10 +73,12 @@ class Offered:
             why = ", which the program fills in" if unknown[0] in by_program else ""
             return f"{self.name} takes no argument {unknown[0]!r}{why}; it takes {', '.join(known) or 'none'}"
         try:
+            Draft202012Validator.check_schema(self.schema)
             # An empty registry: a schema that points elsewhere is not followed there.
             validator = Draft202012Validator(self.schema, registry=Registry())
             error: ValidationError | None = best_match(validator.iter_errors(arguments))
-        except (SchemaError, Unresolvable):  # the server's own mistake; it will judge the arguments itself
+        # The server's own mistake, or a pattern that is none in Python; it will judge the arguments itself.
+        except (SchemaError, Unresolvable, RecursionError, re.error):
             return None
         if error is None:
             return None
@@ -135,7 +137,12 @@ def _of(server: Server, listed: Sequence[str] | None) -> list[Offered]:
             raise StepFailed(f"[agent.mistral] tools: server {server.name!r} has no tool {name!r}")
     wanted = NEEDED if listed is None else set(listed)
     prefix = re.sub(r"[^A-Za-z0-9-]+", "_", server.name)[:20]
-    return [Offered(f"{prefix}__{name}"[:64], tool, _schema(tool)) for name, tool in tools.items() if name in wanted]
+    return [Offered(_function(prefix, name), tool, _schema(tool)) for name, tool in tools.items() if name in wanted]
+
+
+def _function(prefix: str, tool: str) -> str:
+    """A name that the API takes: MCP lets a tool's name have dots and slashes as well."""
+    return f"{prefix}__{re.sub(r'[^A-Za-z0-9_-]', '_', tool)}"[:64]
 
 
 def _schema(tool: Tool) -> dict[str, Any]:

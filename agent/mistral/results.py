@@ -5,11 +5,11 @@ What does not fit is put aside in `loop/<cycle>/results/`, where read_evidence r
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.lines import write_whole
 from agent.mistral.data import as_json, typed
 from agent.words import cleaned, one_line
 
@@ -19,6 +19,7 @@ BEGINNING_CHARS = 2_500
 STRING_CHARS = 1_500  # of one string in a result
 ERROR_CHARS = 1_500
 READ = "read_evidence"
+LEFT_OUT = "too long beside the other results of this answer; call it again, alone, to see it"
 
 Payload = dict[str, Any]
 
@@ -38,13 +39,8 @@ class Shelf:
     def put(self, tool: str, arguments: Mapping[str, Any], text: str) -> str:
         """Keep a result and give the reference to read it by; the same result again is kept once."""
         name = hashlib.sha256(json.dumps([tool, arguments, text], sort_keys=True).encode()).hexdigest()[:12]
-        path = self._folder / f"{name}.json"
-        if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}")
-            document = {"schema": 1, "tool": tool, "arguments": arguments, "text": text}
-            draft.write_text(json.dumps(document), encoding="utf-8")
-            os.replace(draft, path)
+        document = {"schema": 1, "tool": tool, "arguments": arguments, "text": text}
+        write_whole(self._folder / f"{name}.json", json.dumps(document))
         return f"result:{self._cycle}:{name}"
 
 
@@ -72,9 +68,18 @@ def refused(words: str) -> Payload:
     return {"ok": False, "error": one_line(words, ERROR_CHARS)}
 
 
-def messages(payloads: Sequence[Payload], state: Mapping[str, Any]) -> list[str]:
-    """The messages for the calls of one answer; the last says where they left the cycle, which spares asking for it."""
-    told = [dict(payload) for payload in payloads]
+def messages(payloads: Sequence[Payload], state: Mapping[str, Any], limit_chars: int) -> list[str]:
+    """The messages for the calls of one answer; the last says where they left the cycle, which spares asking for it.
+
+    What is too long beside the others is left out by name: dropped later, with its whole turn, nobody would know of it.
+    """
+    left = limit_chars - len(as_json(state))
+    told = []
+    for number, payload in enumerate(payloads):
+        share = left // (len(payloads) - number)
+        kept = payload if (size := len(as_json(payload))) <= share else {"ok": payload["ok"], "left_out": LEFT_OUT}
+        left -= min(size, len(as_json(kept)))
+        told.append(dict(kept))
     if told and told[-1].get("result") != state:
         told[-1]["cycle_now"] = state
     return [as_json(payload) for payload in told]

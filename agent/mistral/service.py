@@ -61,10 +61,14 @@ class PromptTooLong(ServiceProblem):
 class _Passing(Exception):
     """A failure that may not happen again."""
 
-    def __init__(self, words: str, wait_s: float | None = None, unreadable: bool = False) -> None:
+    def __init__(
+        self, words: str, wait_s: float | None = None, unreadable: bool = False, was_taken: bool = False
+    ) -> None:
         super().__init__(words)
         self.wait_s = wait_s
         self.unreadable = unreadable
+        self.was_taken = was_taken
+        """Whether the server took the request, and so may bill it though nothing was heard."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,12 @@ class Service:
         await self._stack.aclose()
 
     async def answer(
-        self, messages: list[Message], tools: list[dict[str, Any]], must_call: bool, heard: Heard
+        self,
+        messages: list[Message],
+        tools: list[dict[str, Any]],
+        must_call: bool,
+        heard: Heard,
+        asking: Callable[[Tokens], None] = lambda lost: None,
     ) -> Answer:
         """The model's next answer.
 
@@ -205,6 +214,7 @@ class Service:
             tools: What it may call.
             must_call: Whether words alone will not do.
             heard: Gets the words as they come.
+            asking: Is told before each try what those before it took in vain; what it raises ends the asking.
 
         Raises:
             PromptTooLong: the messages do not fit.
@@ -214,11 +224,15 @@ class Service:
         wait_s, lost, chars = FIRST_WAIT_S, Tokens(), len(json.dumps([messages, tools]))
         for number in range(1, TRIES + 1):
             hearing = _Hearing(heard)
+            asking(lost)
             try:
                 await self._hear(self._request(messages, tools, must_call), hearing)
                 return hearing.answer(chars, lost, number, perf_counter() - started)
+            except ServiceProblem as problem:
+                problem.lost = lost
+                raise
             except _Passing as problem:
-                lost += hearing.tokens(chars) if hearing.chars else Tokens()
+                lost += hearing.tokens(chars) if hearing.chars or problem.was_taken else Tokens()
                 if problem.unreadable:
                     self._streams = not self._streams
                 pause_s = wait_s if problem.wait_s is None else problem.wait_s
@@ -260,9 +274,9 @@ class Service:
                 else:
                     await self._hear_whole(request, hearing)
         except TimeoutError as error:
-            raise _Passing("the answer took too long") from error
+            raise _Passing("the answer took too long", was_taken=True) from error
         except httpx2.TimeoutException as error:
-            raise _Passing(f"no word for {self._settings.timeout_s:g} s") from error
+            raise _Passing(f"no word for {self._settings.timeout_s:g} s", was_taken=True) from error
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, UnicodeEncodeError) as error:
             # Its words may hold the key, and are not shown.
             raise ServiceProblem(

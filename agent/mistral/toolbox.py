@@ -27,6 +27,8 @@ MAX_CALLS = 8  # of one answer; the rest is not made
 MAX_KEPT_REPLIES = 32  # of the W&B tools; record_context takes twice as many
 SAME_AGAIN, GOING_IN_CIRCLES = 3, 6  # answers in which the same call brought the same, while the cycle stood still
 PLANNED = ("augment_dataset", "start_retrain")  # tools that carry out a plan
+JUDGED = ("gate_candidate", "promote_model")  # tools that spend a verdict, or act on it
+MAX_DEPTH = 50  # of arguments; the wire takes no more than some hundreds
 JOB_WAIT_S = 10
 
 
@@ -109,6 +111,10 @@ class Toolbox:
         cycle = self.state.cycle
         if arguments.get("cycle", cycle) != cycle:
             return f"this run works on {cycle}; {found.name} with another cycle is not for it"
+        if found.tool.name in JUDGED:
+            named = [step.arguments.get("candidate") for step in self.state.next_steps if step.tool == found.tool.name]
+            if arguments.get("candidate") not in named:
+                return f"{found.name} is for the candidate that the next steps name, which is {named or 'none'} now"
         if found.tool.name in PLANNED:
             plans = [step.arguments.get("plan_id") for step in self.state.next_steps if step.tool == found.tool.name]
             if arguments.get("plan_id") not in plans:
@@ -169,7 +175,9 @@ class Toolbox:
 
     def _shown(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """A state without the W&B reads that were made: the server cannot know of them before record_context."""
-        steps = [step for step in state["next_steps"] if _key(step["tool"], step["arguments"]) not in self._replies]
+        steps = [
+            step for step in state.get("next_steps", []) if _key(step["tool"], step["arguments"]) not in self._replies
+        ]
         return {**typed(state, STRING_CHARS), "next_steps": typed(steps, STRING_CHARS)}
 
     def _refuse_circles(self, calls: Sequence[ToolCall], payloads: Sequence[Payload]) -> None:
@@ -178,15 +186,12 @@ class Toolbox:
         Raises:
             StepFailed: it does.
         """
-        told = {
-            json.dumps([call.name, call.arguments, payload]): payload
-            for call, payload in zip(calls, payloads, strict=True)
-        }
+        told = {json.dumps([c.name, c.arguments, p]): (c.name, p) for c, p in zip(calls, payloads, strict=True)}
         self._seen.update(told.keys())
-        for key, payload in told.items():
+        for key, (name, payload) in told.items():
             if (times := self._seen[key]) >= GOING_IN_CIRCLES:
                 raise StepFailed(
-                    f"brain mistral goes in circles: {calls[-1].name[:80]!r} brought the same in {times} answers, and "
+                    f"brain mistral goes in circles: {name[:80]!r} brought the same in {times} answers, and "
                     "nothing moved; what is done stays done: the same command tries again, --brain offline goes on "
                     "without the model"
                 )
@@ -205,7 +210,19 @@ def _arguments(text: str) -> dict[str, Any] | str:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         return f"the arguments are not JSON ({error}); give one JSON object"
-    return value if isinstance(value, dict) else f"the arguments are a {type(value).__name__}; give one JSON object"
+    if not isinstance(value, dict):
+        return f"the arguments are a {type(value).__name__}; give one JSON object"
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):  # half a character, NaN, or too deep: it would break the connection
+        return "the arguments hold something that JSON over the wire cannot; give plain texts and numbers"
+    return value if _depth(value) <= MAX_DEPTH else f"the arguments are nested more than {MAX_DEPTH} deep"
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, (dict, list)):
+        return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
+    return 0
 
 
 def _is_under_way(reply: Reply) -> bool:

@@ -77,6 +77,7 @@ class Judge:
         )
         if candidate_arm.served_by.digest == champion_arm.served_by.digest:
             raise ValueError(f"{candidate!r} is the champion itself; train a candidate with plan_retrain")
+        trained_on = self._training_rows(candidate, opened, card)
         verdicts = self._custody.verdicts(card)
         verdict_id = (
             "verdict-"
@@ -86,7 +87,7 @@ class Judge:
         stored = next((v for v in verdicts if v["verdict_id"] == verdict_id), None)
         if stored is None:
             self._refuse_stale_champion(opened)
-            evidence = self._evidence(opened, card, candidate_arm, champion_arm, constant_arm)
+            evidence = self._evidence(opened, card, candidate_arm, champion_arm, constant_arm, trained_on)
             level = level_for_next([v["verdict"]["outcome"] == "promote" for v in verdicts])
             verdict = judge(evidence, self._task.gate, level)
             stored = self._record(verdict_id, opened, candidate_arm, champion_arm, evidence, verdict)
@@ -107,9 +108,16 @@ class Judge:
     def _arm(self, model: str, card: Card) -> Arm:
         return load_arm(model, self._workspace, self._task, self._datasets.train(card.name, card.root))
 
-    def _evidence(self, opened: Opening, card: Card, candidate: Arm, champion: Arm, constant: Arm) -> Evidence:
+    def _evidence(
+        self,
+        opened: Opening,
+        card: Card,
+        candidate: Arm,
+        champion: Arm,
+        constant: Arm,
+        trained_on: Sequence[Example],
+    ) -> Evidence:
         rows = self._custody.gate(card)
-        trained_on = self._training_rows(candidate.model_id, card)
         errors, valid = self._errors(card, candidate, rows)
         return Evidence(
             dimensions=self._task.names,
@@ -140,12 +148,15 @@ class Judge:
         scored = RowScorer(self._task, card.gate_fingerprint, arm.served_by, "gate", lambda _: "").score(rows, answers)
         return error_matrix(scored, self._task), float(np.mean([row.json_valid for row in scored]))
 
-    def _training_rows(self, model: str, card: Card) -> list[Example]:
+    def _training_rows(self, model: str, opened: Opening, card: Card) -> list[Example]:
         if model in (ConstantArm.model_id, RuleArm.model_id):
             raise ValueError(f"{model!r} was not trained by a job; a candidate comes from start_retrain")
         made = trained_model(self._workspace, model)
         if made.dataset != card.name:
             raise ValueError(f"{model!r} was trained on {made.dataset!r}, not on {card.name!r}; retrain it there")
+        if made.cycle != opened.cycle:
+            # An old candidate would cost this cycle its verdict, and the split a part of its level.
+            raise ValueError(f"{model!r} was trained in {made.cycle}; {opened.cycle} judges what it trained itself")
         return self._datasets.train(card.name, made.dataset_version)
 
     def _evaluation(self, cycle: str, arm: Arm) -> Evaluation:

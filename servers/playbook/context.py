@@ -10,6 +10,7 @@ from typing import Literal
 from servers.core.cycle_files import needs_open
 from servers.core.disk import write_json
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow
+from servers.core.registry import MIN_REMEDIES
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
@@ -136,11 +137,12 @@ def _needs_everything(
     which = f"of {champion.evaluation_id}, the champion's, in {champion.entity}/{champion.project}"
     runs = {run.run_id: run for run in merged(replies.runs)}
     figures = runs[champion.run_id].summary if champion.run_id in runs else {}
+    needed_traces = min(MIN_REMEDIES, champion.n)  # a promotion needs a remedy for so many of them
     needed = {
         f"the run {which}; ask {RUNS}": champion.run_id in runs,
         f"vector_mae in the run {which}; ask {RUNS} for summaryMetrics": _has(figures, "vector_mae"),
         f"a count of traces {which}; ask {COUNTS}": bool(replies.counts),
-        f"traces {which}; ask {TRACES}": bool(failures),
+        f"{needed_traces} traces {which}; ask {TRACES}": len(failures) >= needed_traces,
     }
     for what, is_there in needed.items():
         if not is_there:

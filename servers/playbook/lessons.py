@@ -6,6 +6,7 @@ from servers.core.evaluations import Evaluation
 from servers.playbook.facts import Facts
 
 DECIMALS = 2
+MAX_TOLD = 4  # focus dimensions; a lesson holds twenty claims at most
 Lesson = dict[str, Any]
 Claim = dict[str, Any]
 
@@ -45,7 +46,7 @@ def _stopped(facts: Facts) -> list[Lesson]:
 
 def _aimed_at(facts: Facts) -> list[Lesson]:
     champion, constant = facts.champion, facts.evaluations.get("constant")
-    focus = facts.augmentation["focus_dimensions"] if facts.augmentation else []
+    focus = _focus(facts)
     if champion is None or constant is None or not focus:
         return []
     claims, parts = [], []
@@ -62,14 +63,18 @@ def _came_out(facts: Facts) -> list[Lesson]:
         return []
     claims = [_error("before", champion), _error("after", candidate)]
     parts = ["over all dimensions from {claim:before} to {claim:after}"]
-    focus = facts.augmentation["focus_dimensions"] if facts.augmentation else []
-    for number, name in enumerate(focus, start=1):
+    for number, name in enumerate(_focus(facts), start=1):
         claims += [_error(f"before_{number}", champion, name), _error(f"after_{number}", candidate, name)]
         parts.append(f"on {name} from {{claim:before_{number}}} to {{claim:after_{number}}}")
     text = (
         f"The error went {', '.join(parts)}. These are the diagnose rows: they chose the remedy, so they prove nothing."
     )
     return [_lesson("What came out on the diagnose rows", text, claims)]
+
+
+def _focus(facts: Facts) -> list[str]:
+    """The dimensions that were aimed at, as many as a lesson can tell of."""
+    return list(facts.augmentation["focus_dimensions"][:MAX_TOLD]) if facts.augmentation else []
 
 
 def _without_signal(facts: Facts) -> list[Lesson]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from servers.core.disk import digest
 from servers.core.evaluations import Evaluation
 from servers.core.jobs import ENDED
 from servers.core.registry import MIN_REMEDIES
@@ -69,6 +70,8 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
     elif unseen := [job for job in facts.jobs if job.state in ENDED and not job.tracked]:
         # It ended while nobody was looking: whoever waited for it was killed, say.
         yield _step("get_job", "see how the training ended, and log its run", job_id=unseen[0].job_id)
+    elif waiting := [job for job in facts.jobs if job.state not in ENDED]:
+        yield _step("get_job", "wait for the training", job_id=waiting[-1].job_id, wait_s=20)
     elif facts.overtaken:
         yield from _stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
     elif missing := [model for model in _to_measure(facts, task) if model not in facts.evaluations]:
@@ -78,6 +81,8 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield from _reading_back(facts)
     elif facts.diagnosis is None:
         yield _step("diagnose_dataset", "see what the data can teach before spending anything", cycle=cycle)
+    elif facts.gate is not None:
+        yield from _ending(facts)
     elif opened.kind == "cycle" and facts.diagnosis["verdict"] != "train":
         # A beginning goes on: data that teach nothing get the constant for a champion, by a verdict like any other.
         yield from _stop(facts, f"diagnosis: {facts.diagnosis['reason']}")
@@ -85,14 +90,12 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield from _new_rows(facts)
     elif opened.kind == "cycle" and facts.augmentation and facts.augmentation["outcome"]["added"] == 0:
         yield from _stop(facts, "no new row survived the filters")
-    elif opened.kind == "cycle" and facts.gate is None and len(facts.remedies) < _remedies_wanted(facts):
+    elif opened.kind == "cycle" and len(facts.remedies) < _remedies_wanted(facts):
         yield _remedies(facts)
     elif not facts.trained:
-        yield from _training(facts)
-    elif facts.gate is None:
-        yield from _judging(facts)
+        yield from _training(facts, task)
     else:
-        yield from _ending(facts)
+        yield from _judging(facts)
 
 
 def _to_measure(facts: Facts, task: Task) -> list[str]:
@@ -146,9 +149,10 @@ def _remedies_wanted(facts: Facts) -> int:
 
 def _remedies(facts: Facts) -> NextStep:
     """Remedies for the failures that err most where the new rows aim."""
-    assert facts.snapshot is not None and facts.augmentation is not None  # both come before this step
-    focus = facts.augmentation["focus_dimensions"] or facts.worst_dimensions(facts.opening.champion)
-    change = f"new rows of {facts.augmentation['plan_id']}"
+    assert facts.snapshot is not None  # comes before this step
+    planned = facts.augmentation or {"focus_dimensions": [], "plan_id": None}
+    focus = planned["focus_dimensions"] or facts.worst_dimensions(facts.opening.champion)
+    change = f"new rows of {planned['plan_id']}" if planned["plan_id"] else "trained anew"
     worst = []
     for failure in facts.snapshot["failures_top_k"]:
         errors = failure["abs_error_by_dim"]
@@ -162,13 +166,14 @@ def _remedies(facts: Facts) -> NextStep:
     return _step("write_playbook", why, cycle=facts.cycle, remedies=remedies, lessons=[])
 
 
-def _training(facts: Facts) -> Iterator[NextStep]:
-    waiting = [job for job in facts.jobs if job.state not in ENDED]
+def _training(facts: Facts, task: Task) -> Iterator[NextStep]:
     started = [job for job in facts.jobs if facts.plan is not None and job.plan_id == facts.plan["plan_id"]]
-    if waiting:
-        yield _step("get_job", "wait for the training", job_id=waiting[-1].job_id, wait_s=20)
-    elif facts.plan is None:
+    if facts.plan is None:
         yield _step("plan_retrain", "keep the recipe, so that an effect has one cause", cycle=facts.cycle, changes=[])
+    elif not started and _is_stale(facts, task):
+        yield _step(
+            "plan_retrain", "plan again: the rows or the task file changed since", cycle=facts.cycle, changes=[]
+        )
     elif not started:
         yield _step("start_retrain", "train as planned", plan_id=facts.plan["plan_id"])
     elif started[-1].state == "failed" and started[-1].attempt < MAX_ATTEMPTS:
@@ -179,6 +184,12 @@ def _training(facts: Facts) -> Iterator[NextStep]:
         job = started[-1]
         why = "or try again: start_retrain with the same plan, or plan_retrain with other changes"
         yield from _stop(facts, f"{job.job_id} {job.state}: {job.error or 'no reason given'}", why)
+
+
+def _is_stale(facts: Facts, task: Task) -> bool:
+    """Whether the plan for a training was made for other rows, or for another task file."""
+    assert facts.plan is not None  # or there would be nothing to be stale
+    return (facts.plan["dataset_version"], facts.plan["task_digest"]) != (facts.head.fingerprint, digest(task))
 
 
 def _judging(facts: Facts) -> Iterator[NextStep]:
@@ -195,6 +206,9 @@ def _judging(facts: Facts) -> Iterator[NextStep]:
 def _ending(facts: Facts) -> Iterator[NextStep]:
     assert facts.gate is not None  # comes before this step
     if facts.release is None and facts.outcome == "promote":
+        if facts.opening.kind == "cycle" and len(facts.remedies) < _remedies_wanted(facts):
+            yield _remedies(facts)
+            return
         yield _step("promote_model", "it passed the gate", cycle=facts.cycle, candidate=facts.gate["candidate"])
         return
     if facts.champion_now is None:
@@ -205,9 +219,8 @@ def _ending(facts: Facts) -> Iterator[NextStep]:
 
 
 def _written_down(facts: Facts, stopping: bool) -> Iterator[NextStep]:
-    if facts.playbook and facts.playbook["lessons"]:
-        return
-    if lessons := lessons_of(facts, stopping):
+    written = {lesson["title"] for lesson in facts.playbook["lessons"]} if facts.playbook else set()
+    if lessons := [lesson for lesson in lessons_of(facts, stopping) if lesson["title"] not in written]:
         why = "write down what was learned; figures stand as {claim:id}"
         yield _step("write_playbook", why, cycle=facts.cycle, remedies=[], lessons=lessons)
 

@@ -56,6 +56,8 @@ class RetrainPlan(Wire):
     changes: list[HparamChange]
     cost_usd: float
     seconds_estimate: float
+    task_digest: str
+    """Of the task that it was planned for: with another one it cannot be carried out."""
     planned_at: str
 
 
@@ -70,8 +72,8 @@ class Planning:
         """Write a plan to train on the newest version of the cycle's dataset.
 
         Raises:
-            ValueError: the cycle was not diagnosed or has its verdict; a change is unknown, out of range, changes
-                nothing, has no reason or is one too many; or the champion was trained on exactly this.
+            ValueError: the cycle was not diagnosed, has its verdict or trains another plan; a change is unknown, out of
+                range, changes nothing, has no reason or is one too many; or the champion was trained on exactly this.
         """
         opened = needs_unjudged(self._workspace, cycle)
         document(self._workspace, cycle, "diagnosis.json", "diagnose_dataset")
@@ -80,6 +82,7 @@ class Planning:
             raise ValueError(f"{card.name!r} is for task {card.task!r}, this server works on {self._task.name!r}")
         before, trained_on = self._champion(opened.champion)
         hparams = _changed(before, changes)
+        self._refuse_another(cycle, self._plan_id(cycle, card, hparams))
         if trained_on == card.fingerprint and hparams == before:
             raise ValueError(
                 f"the champion {opened.champion!r} was trained on exactly these rows and settings; "
@@ -97,6 +100,7 @@ class Planning:
             changes=list(changes),
             cost_usd=0.0,
             seconds_estimate=self._estimate(card),
+            task_digest=digest(self._task),
             planned_at=now(),
         )
         write_json(self._workspace.cycle_dir(cycle) / PLAN_FILE, plan.model_dump(mode="json", by_alias=True))
@@ -146,6 +150,15 @@ class Planning:
             train_file=train,
             texts_file=diagnose,
         )
+
+    def _refuse_another(self, cycle: str, plan_id: str) -> None:
+        """One candidate a cycle is trained; one whose training failed or was cancelled may give way to another."""
+        for job in self._jobs.list():
+            if job.cycle == cycle and job.plan_id not in (None, plan_id) and job.state not in ("failed", "cancelled"):
+                raise ValueError(
+                    f"{cycle} trains with {job.plan_id!r} ({job.job_id} {job.state}), and one candidate a cycle is "
+                    "judged; go on with it, or end it with cancel_job; another recipe is for the next cycle"
+                )
 
     def _plan_id(self, cycle: str, card: Card, hparams: StudentHparams) -> str:
         """The id follows from what is trained, not from the reasons, so planning twice finds the same job."""
