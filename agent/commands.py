@@ -25,15 +25,18 @@ from agent.screen import ending
 from agent.sessions import ServerProblem, connect
 from agent.settings import Settings
 
-DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool) -> int:
     """Run the loop. A candidate that is not promoted, or a cycle that stops, is a success of the loop."""
     progress, journal = Progress(), Journal(settings.artifacts)
+    try:
+        brain = _brain(settings)
+    except ValueError as error:
+        return _complain(str(error), UNUSABLE)
 
     async def work() -> str:
-        brain = _brain(settings)
         async with AsyncExitStack() as stack:
             with progress.step("connect") as step:
                 step.saying(f"starting {', '.join(endpoints)}")
@@ -79,7 +82,7 @@ def _exit_code(
     except KeyboardInterrupt:
         return _complain("interrupted; the same command goes on from here", INTERRUPTED)
     except FolderBusy as error:
-        return _complain(str(error), BUSY)
+        return _complain(str(error), UNUSABLE)
     except (StepFailed, ServerProblem) as error:
         return _complain(str(error), FAILED)
     except BrokenPipeError:
@@ -95,18 +98,15 @@ def _brain(settings: Settings, environment: Mapping[str, str] = os.environ) -> B
     """The brain that the settings name; `auto` takes the language model where the environment says how to reach one.
 
     Raises:
-        StepFailed: there is no way to reach the one that is named.
+        ValueError: there is no way to reach the one that is named.
     """
     if settings.agent.brain == "offline":
         return OfflineBrain()
-    try:
-        access = access_from(environment)
-    except ValueError as error:
-        raise StepFailed(str(error)) from error
+    access = access_from(environment)
     if access is None and settings.agent.brain == "auto":
         return OfflineBrain()
     if access is None:
-        raise StepFailed(
+        raise ValueError(
             f"brain mistral needs {KEY}, or {URL} for a server of your own; set one, or use --brain offline"
         )
     # Here, not above: it brings in the SDK, most of a second that nobody else needs.

@@ -1,4 +1,5 @@
-"""The offline brain: it does what `get_cycle` says comes next, as it stands, until the cycle is closed.
+"""The offline brain: it does what `get_cycle` says comes next, as it stands, until the cycle is closed. Only the W&B
+server is asked in its own way: by the schema that it has.
 
 The policy behind that list is the playbook server's (`servers/playbook/steps.py`), the same that a person by hand is
 shown: aim where the champion is worst against the constant among the dimensions that carry signal, keep the recipe,

@@ -192,6 +192,8 @@ def test_a_file_that_cannot_be_split_well_is_refused_and_nothing_is_written(
         ("rows.txt", [], "cannot tell what"),
         ("rows.jsonl", ["--name", "demo-9"], "names that begin with 'demo' are the demo's"),
         ("rows.jsonl", ["--name", "../up"], "dataset '../up' is not a plain name"),
+        ("rows.jsonl", ["--name", "n" * 51], "take at most 50 characters, and none of '.' at the end"),
+        ("rows.jsonl", ["--name", "mine."], "take at most 50 characters, and none of '.' at the end"),
         ("rows.jsonl", ["--target", "energy"], "--target 'energy' is not DIM=COL"),
         ("rows.jsonl", ["--target", "volume=v"], "no dimension 'volume'; 'kotone' has energy,"),
         ("rows.jsonl", ["--target", "energy=a", "--target", "energy=b"], "'energy' is given twice"),

@@ -145,12 +145,12 @@ def test_a_model_that_cannot_be_found_is_one_line_before_anything_starts(
     environment: dict[str, str],
     said: str,
 ):
-    """Ours: exit code 1, and what to set."""
+    """Ours: the command cannot begin, so exit code 2, and what to set."""
     world, where = house(tmp_path)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert run(["cycle", "--brain", "mistral", *where]) == 1
+    assert run(["cycle", "--brain", "mistral", *where]) == 2
 
     complaint = capsys.readouterr().err
     assert complaint.startswith(f"etude: {said}") and complaint.count("\n") == 1 and world.calls == []

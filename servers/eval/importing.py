@@ -20,6 +20,7 @@ from servers.eval.custody import RESERVED_PREFIX, Custody
 from servers.eval.row_reading import Columns, Intake, take_in
 from servers.eval.source_files import open_source
 
+MAX_NAME_CHARS = 50  # its beginning is called begin_<name>, and that is a folder's name as well
 MIN_ROWS = 60  # three sides of 20
 MAX_BAD_SHARE = 0.05
 SHOWN_BAD_ROWS = 20
@@ -129,6 +130,8 @@ def _share(text: str) -> float:
 
 def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> ImportSummary:
     name = checked_name(asked.name, "dataset")
+    if len(name) > MAX_NAME_CHARS or name.endswith("."):
+        raise ValueError(f"dataset {name!r}: take at most {MAX_NAME_CHARS} characters, and none of '.' at the end")
     if name.startswith(RESERVED_PREFIX):
         raise ValueError(f"dataset {name!r}: names that begin with {RESERVED_PREFIX!r} are the demo's; choose another")
     columns = Columns(text=asked.text, id=asked.id, target=_target_columns(asked.target, task))
