@@ -80,7 +80,12 @@ def _made_in_peace(folder: Path) -> list[str]:
 
 
 def _see(folder: Path) -> Remains:
-    return remains_of(folder / ARTIFACTS)
+    """What has to be the same after each move.
+
+    A call whose server died before it noted it is in no ledger, and the papers in `wandb/` come anew with the report.
+    """
+    found = remains_of(folder / ARTIFACTS)
+    return found | {"files": {file: 1 for file in found["files"] if not file.startswith(("ledger/", "wandb/"))}}
 
 
 def _in_workshop(folder: Path, work: Callable[[Workshop], Awaitable[None]]) -> None:
@@ -135,8 +140,8 @@ async def _due(shop: Workshop) -> str:
 async def _move(shop: Workshop, steps: list[dict[str, Any]] | None = None) -> None:
     """Make the next move; a folder in which a job is at work cannot be kept, so its end belongs to its start."""
     made = await shop.move(steps or await _steps(shop))
-    if made == [START]:
-        await shop.move(await _steps(shop))
+    while made in ([START], ["get_job"]) and (steps := await _steps(shop))[0]["tool"] == "get_job":
+        made = await shop.move(steps)
 
 
 async def _steps(shop: Workshop) -> list[dict[str, Any]]:

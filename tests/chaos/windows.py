@@ -8,9 +8,11 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.chaos.faults import drafts_in
 from tests.chaos.remains import Remains, differences
 
 ARTIFACTS = "artifacts"
-SHOWN = 3
+SHOWN, NAME_CHARS = 3, 100
 Arm = Callable[[], None]
 """From here on this process may die."""
 
@@ -75,8 +77,14 @@ def windows_of(stage: Stage, scratch: Path) -> Iterator[Window]:
 def windows_of_all(stages: Sequence[Stage], folder: Path, at_once: int) -> list[Window]:
     """Every window of every stage; several forks of this process take one stage after the other."""
     workers = [_fork(partial(_work, stages, folder, place)) for place in range(at_once)]
-    if any(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers):
-        raise RuntimeError("a worker ended badly")
+    try:
+        if any(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers):
+            raise RuntimeError("a worker ended badly")
+    except KeyboardInterrupt:
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
     found = [json.loads(line) for file in folder.glob("found-*") for line in file.read_text().splitlines()]
     return [Window(**window) for window in found]
 
@@ -109,12 +117,13 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="processes at a time (default: 2)")
     parser.add_argument("--only", default="", metavar="WORDS", help="only the stages with these words in their name")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="etude-windows-") as name:
         stages = [stage for stage in all_stages(Path(name) / "kept") if asked.only in stage.name]
         windows = windows_of_all(stages, Path(name), asked.at_once)
     wrong = [window for window in windows if window.faults]
     for window in wrong:
-        print(f"{window.stage}, step {window.step}, before {window.before}:")
+        print(f"{window.stage[:NAME_CHARS]}, step {window.step}, before {window.before}:")
         print("\n".join(f"  {fault}" for fault in window.faults[:SHOWN]))
     left = sum(len(window.drafts) for window in windows)
     print(f"{len(windows) - len(wrong)} of {len(windows)} windows in {len(stages)} stages: as if nobody had died")
