@@ -30,7 +30,7 @@ CLAIM = {"id": "x", "source": "gate:cycle_1", "metric": "difference", "value": -
 CLAIMED = {"title": "Told", "text": "It fell by {claim:x}.", "claims": [CLAIM]}
 MADE_UP = {"tool": "query_weave_traces_tool", "arguments": {}, "text": '{"traces": []}', "is_error": False}
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
-    ("rollback_model", {"dataset": DEMO}),
+    ("rollback_model", {"dataset": DEMO, "reason": "told so"}),
     ("cancel_job", {"job_id": "train-000000000000"}),
     ("promote_model", {"cycle": "cycle_1", "candidate": "rule"}),
     ("gate_candidate", {"cycle": "cycle_1", "candidate": "constant"}),

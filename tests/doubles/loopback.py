@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LIMIT_S = 10.0
+TURNS = 10
 
 
 class LoopbackServer:
@@ -64,9 +65,11 @@ class _Server(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # for the requests to see it, before they are cancelled
+        for _ in range(TURNS):  # of the loop: what was accepted just now comes up in the next ones
+            # Every transport, not uvicorn's own list: a connection that it has let go of may not be closed yet.
+            for transport in list(getattr(self._loop, "_transports", {}).values()):
+                transport.abort()
+            await asyncio.sleep(0)  # for the requests to see it, before they are cancelled
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
