@@ -61,15 +61,18 @@ class _Server(uvicorn.Server):
         await self._stopped.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
         for listener in sockets or []:
-            listener.close()
+            self._loop.remove_reader(listener)
         for _ in range(TURNS):  # of the loop: what was accepted just now comes up in the next ones
             # Every transport, not uvicorn's own list: a connection that it has let go of may not be closed yet.
             for transport in list(getattr(self._loop, "_transports", {}).values()):
                 transport.abort()
             await asyncio.sleep(0)  # for the requests to see it, before they are cancelled
+        # Not before: asyncio loses a connection that was accepted and not set up when its server is closed.
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
