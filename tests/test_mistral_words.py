@@ -200,3 +200,13 @@ def test_words_alone_are_answered_and_kept_in_short():
     assert len(nudged("x" * 10**6, "Call.")[0]["content"]) < 2_000
     asked = {"role": "assistant", "content": "abc", "tool_calls": [{"function": {"name": "de", "arguments": "{}"}}]}
     assert chars_in([asked]) == 7
+
+
+@pytest.mark.parametrize("result", [{"text": "x" * 50_000}, {"items": list(range(1_000))}])
+def test_what_was_cut_inside_a_result_can_be_read_whole(tmp_path: Path, result: dict[str, Any]):
+    """Bug: a long string, or the end of a long list, was cut away without a reference to the rest."""
+    told = succeeded(Shelf(tmp_path, "cycle_1"), "list_failures", {}, result)
+
+    (kept,) = tmp_path.rglob("*.json")
+    assert told["cut"] and told["ref"] == f"result:cycle_1:{kept.stem}"
+    assert json.loads(json.loads(kept.read_text(encoding="utf-8"))["text"]) == result

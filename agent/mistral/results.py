@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.lines import write_whole
 from agent.mistral.data import as_json, typed
-from agent.words import cleaned, one_line
+from agent.words import CUT, cleaned, one_line
 
 RESULT_CHARS = 6_000
 PAGE_CHARS = 5_000  # a page of evidence has 4,000, and is bounded by its server
@@ -49,7 +49,8 @@ def succeeded(shelf: Shelf, tool: str, arguments: Mapping[str, Any], result: Any
     if tool == READ:
         return {"ok": True, "result": typed(result, PAGE_CHARS)}
     payload = {"ok": True, **notes, "result": typed(result, STRING_CHARS)}
-    if len(as_json(payload)) <= RESULT_CHARS:
+    shown = as_json(payload)
+    if len(shown) <= RESULT_CHARS and CUT not in shown:  # a part that was cut is put aside as well, to be read whole
         return payload
     whole = json.dumps(result, ensure_ascii=False, default=str)
     return {
