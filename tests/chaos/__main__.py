@@ -28,13 +28,14 @@ class Chaos:
         folder: Where everything lies; a failed trial's folder stays.
         seed: Draws the blows.
         at_once: Trials at a time.
+        blows: Kills in a trial, as far as the command is not over before.
     """
 
-    def __init__(self, folder: Path, seed: int, at_once: int) -> None:
-        self._folder, self._seed, self._at_once = folder, seed, at_once
+    def __init__(self, folder: Path, seed: int, at_once: int, blows: int) -> None:
+        self._folder, self._seed, self._at_once, self._blows = folder, seed, at_once, blows
         self._commands = Commands(COMMAND)
 
-    def go(self, kills: int) -> list[Trial]:
+    def go(self, trials: int) -> list[Trial]:
         """All trials.
 
         Raises:
@@ -46,28 +47,28 @@ class Chaos:
                 in_peace = list(pool.map(self._in_peace, range(self._at_once)))
                 pace, expected = _reference(in_peace, self._folder)
                 _say(f"undisturbed: {pace.run_s:.1f} s, {pace.jobs} jobs of {pace.job_s:.1f} s")
-                return list(pool.map(lambda number: self._trial(number, pace, expected), range(1, kills + 1)))
+                return list(pool.map(lambda number: self._trial(number, pace, expected), range(1, trials + 1)))
             except BaseException:
                 self._commands.stop()
                 raise
 
     def _in_peace(self, number: int) -> Trial:
         # As many at a time as there will be later, so that the machine is as busy.
-        return run_trial(self._commands, -number, None, self._emptied(f"undisturbed-{number}"), None)
+        return run_trial(self._commands, -number, [], self._emptied(f"undisturbed-{number}"))
 
     def _trial(self, number: int, pace: Pace, expected: Remains) -> Trial:
         random = Random(f"{self._seed}-{number}")
         folder = self._folder / f"trial-{number}"
         for _ in range(MAX_DRAWS):
-            blow = draw(TARGETS[number % len(TARGETS)], pace, random)
-            trial = run_trial(self._commands, number, blow, self._emptied(folder.name), expected)
-            if trial.name or trial.faults:
+            # The first target in turn, so that each gets a third of the kills.
+            targets = [TARGETS[number % len(TARGETS)], *random.choices(TARGETS, k=self._blows - 1)]
+            blows = [draw(target, pace, random) for target in targets]
+            trial = run_trial(self._commands, number, blows, self._emptied(folder.name), expected)
+            if trial.hits or trial.faults:
                 break
         else:
-            trial.faults.append(f"{MAX_DRAWS} blows came when the command was over")
-        _say(
-            f"{number:>4}  {trial.blow}: {trial.name}, {trial.reruns} re-runs" + "".join(f"; {f}" for f in trial.faults)
-        )
+            trial.faults.append(f"{MAX_DRAWS} times the command was over before the blow")
+        _say("; ".join([f"{number:>4}  {_told(trial)}, {trial.reruns} re-runs", *trial.faults]))
         if not trial.faults:
             shutil.rmtree(folder)
         return trial
@@ -81,14 +82,15 @@ class Chaos:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Kill, run again, compare.")
-    parser.add_argument("--kills", type=int, default=100, metavar="N", help="how many (default: 100)")
+    parser.add_argument("--kills", type=int, default=100, metavar="N", help="how many trials (default: 100)")
+    parser.add_argument("--blows", type=int, default=1, metavar="N", help="kills in each of them (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws whom and when (default: 0)")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="trials at a time (default: 2)")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="etude-chaos-"))
     try:
-        trials = Chaos(folder, asked.seed, asked.at_once).go(asked.kills)
+        trials = Chaos(folder, asked.seed, asked.at_once, asked.blows).go(asked.kills)
     except (KeyboardInterrupt, Stop):
         print("interrupted; all that was started has been ended", file=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
@@ -99,7 +101,7 @@ def main() -> int:
     failed = [trial for trial in trials if trial.faults]
     print("\n".join(_table(trials)))
     for trial in failed:
-        print(f"trial {trial.number}, {trial.blow}, in {folder / f'trial-{trial.number}'}:")
+        print(f"trial {trial.number}, {_told(trial)}, in {folder / f'trial-{trial.number}'}:")
         print("\n".join(f"  {fault}" for fault in trial.faults))
     print(f"seed {asked.seed}: {len(trials) - len(failed)} of {len(trials)} times the same end")
     if not failed:
@@ -128,14 +130,19 @@ def _life_s(job: Path) -> float:
 def _table(trials: Sequence[Trial]) -> list[str]:
     """Kills by target, with what they cost."""
     rows = ["hit           kills  re-runs  drafts left  outlived  failures"]
-    for name in sorted({trial.name for trial in trials}):
-        hit = [trial for trial in trials if trial.name == name]
+    for name in sorted({name for trial in trials for name in trial.hits}):
+        hit = [trial for trial in trials if name in trial.hits]
         reruns, drafts = sum(trial.reruns for trial in hit), sum(len(trial.drafts) for trial in hit)
         orphan_s = max(trial.orphan_s for trial in hit)
         failures = sum(bool(trial.faults) for trial in hit)
         rows.append(f"{name:<12}{len(hit):>7}{reruns:>9}{drafts:>13}{orphan_s:>8.1f} s{failures:>10}")
     kinds = sorted({draft.rpartition("/")[2][:24] for trial in trials for draft in trial.drafts})
     return [*rows, *([f"drafts: {', '.join(kinds[:12])}"] if kinds else [])]
+
+
+def _told(trial: Trial) -> str:
+    """Who was to be hit, and who was."""
+    return f"{', then '.join(map(str, trial.blows))}: {' and '.join(trial.hits) or 'nobody'} killed"
 
 
 def _say(line: str) -> None:

@@ -49,7 +49,7 @@ def in_child(work: Callable[[], None]) -> int:
             work()
             code = 0
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+            sys.excepthook(*sys.exc_info())
         finally:
             sys.stderr.flush()
             os._exit(code)

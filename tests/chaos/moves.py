@@ -16,12 +16,13 @@ from typing import Any
 
 import anyio
 
+from servers.core.job_files import TrainSpec
 from tests.chaos.dying import STARTS, die_before, in_child
 from tests.chaos.remains import Remains, remains_of
 from tests.chaos.windows import ARTIFACTS, Arm, Stage
 from tests.workshop import Workshop
 from training_jobs.job import run
-from training_jobs.train import TrainSpec, train
+from training_jobs.train import train
 
 DATASET = "demo"
 LAST_CYCLE = "cycle_1"
@@ -140,8 +141,8 @@ async def _due(shop: Workshop) -> str:
 async def _move(shop: Workshop, steps: list[dict[str, Any]] | None = None) -> None:
     """Make the next move; a folder in which a job is at work cannot be kept, so its end belongs to its start."""
     made = await shop.move(steps or await _steps(shop))
-    while made in ([START], ["get_job"]) and (steps := await _steps(shop))[0]["tool"] == "get_job":
-        made = await shop.move(steps)
+    while made in ([START], ["get_job"]) and (waiting := await _steps(shop))[0]["tool"] == "get_job":
+        made = await shop.move(waiting)
 
 
 async def _steps(shop: Workshop) -> list[dict[str, Any]]:

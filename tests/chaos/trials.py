@@ -1,10 +1,11 @@
-"""A trial: start the command, strike once, run it again until it succeeds, and look at what it left."""
+"""A trial: start the command, strike, run it again until it succeeds, and look at what it left."""
 
 import json
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from tests.chaos.blows import Blow, Struck, strike
 from tests.chaos.faults import drafts_in, faults_in
-from tests.chaos.remains import Remains, differences, remains_of, timeless
+from tests.chaos.remains import Remains, differences, document, remains_of, timeless
 from tests.chaos.victims import Process, children, job_folders, job_in
 
 MAX_RERUNS = 3
@@ -28,12 +29,12 @@ class Stop(Exception):
 
 @dataclass
 class Trial:
-    """What one blow came to."""
+    """What the blows came to."""
 
     number: int
-    blow: Blow | None
-    name: str = ""
-    """Who was hit; empty where the command was over before the blow."""
+    blows: list[Blow]
+    hits: list[str] = field(default_factory=list)
+    """Who was hit; nobody where the command was over before the first blow."""
     reruns: int = 0
     orphan_s: float = 0.0
     """How long the last server outlived its agent."""
@@ -41,7 +42,7 @@ class Trial:
     faults: list[str] = field(default_factory=list)
     remains: Remains = field(default_factory=dict)
     seconds: float = 0.0
-    """Of the first run of the command."""
+    """Of all its runs together."""
 
 
 class Commands:
@@ -90,35 +91,42 @@ class Commands:
             agent.wait(5)
 
 
-def run_trial(commands: Commands, number: int, blow: Blow | None, folder: Path, expected: Remains | None) -> Trial:
+def run_trial(
+    commands: Commands, number: int, blows: Sequence[Blow], folder: Path, expected: Remains | None = None
+) -> Trial:
     """Make one trial in an empty folder.
 
     Args:
         commands: How the command is started.
         number: Of the trial, for the table.
-        blow: Whom to kill; None for an undisturbed run.
+        blows: Whom to kill, one after the other; none for an undisturbed run. After a job's end the command goes on by
+            itself, after another's it is run again, and the next blow is dealt to that run.
         folder: Gets `artifacts` and what the commands said.
         expected: What an undisturbed run left; None where this is one.
     """
-    artifacts = folder / "artifacts"
-    trial = Trial(number, blow)
-    started = time.monotonic()
-    agent = commands.start(artifacts, folder / "run-0")
-    struck = None if blow is None else strike(blow, agent, artifacts, started)
-    if blow is not None and struck is None:
-        commands.ended(agent)
-        return trial
-    if struck is not None:
-        trial.name = struck.name
-    watch = _watch(trial, agent, struck)
-    code = commands.ended(agent)
-    trial.seconds = time.monotonic() - started
-    while code != 0 and code is not None and trial.reruns < MAX_RERUNS:
+    artifacts, due = folder / "artifacts", list(blows)
+    trial, watches = Trial(number, due.copy()), []
+    began = time.monotonic()
+    while True:
+        started = time.monotonic()
+        agent = commands.start(artifacts, folder / f"run-{trial.reruns}")
+        while due and (struck := strike(due[0], agent, artifacts, started)) is not None:
+            due.pop(0)
+            trial.hits.append(struck.name)
+            if struck.name != "job":
+                watches.append(_watch(trial, struck))
+                break
+            started = time.monotonic()
+        code = commands.ended(agent)
+        if code in (0, None) or _is_over(artifacts) or trial.reruns == MAX_RERUNS + len(blows) - 1:
+            break
         trial.reruns += 1
-        code = commands.ended(commands.start(artifacts, folder / f"run-{trial.reruns}"))
-    if watch is not None:
+    trial.seconds = time.monotonic() - began
+    for watch in watches:
         watch.join()
-    if code != 0:
+    if blows and not trial.hits:
+        return trial
+    if code != 0 and not _is_over(artifacts):
         last = (folder / f"run-{trial.reruns}.err").read_text(errors="replace").strip().splitlines()[-1:]
         what = f"no end within {LIMIT_S:g} s" if code is None else f"exit code {code}: {' '.join(last)}"
         trial.faults.append(f"after {trial.reruns} re-runs: {what}")
@@ -127,31 +135,35 @@ def run_trial(commands: Commands, number: int, blow: Blow | None, folder: Path, 
     return trial
 
 
+def _is_over(artifacts: Path) -> bool:
+    """Whether the outcome was told: killed after that, on its way out, the command has nothing to go on with."""
+    note = document(artifacts / "run.json")
+    return note is not None and bool(note["finished"])
+
+
 def _examine(trial: Trial, folder: Path, expected: Remains | None) -> None:
     artifacts = folder / "artifacts"
     printed: dict[str, Any] = json.loads((folder / f"run-{trial.reruns}.out").read_text(encoding="utf-8"))
     shown = {key: value for key, value in timeless(printed).items() if key not in DIFFERS_BY_FOLDER}
     trial.drafts = drafts_in(artifacts)
-    trial.faults += faults_in(artifacts, printed, job_was_killed=trial.name == "job")
+    trial.faults += faults_in(artifacts, printed, job_was_killed="job" in trial.hits)
     trial.remains = {"printed": shown, **remains_of(artifacts)}
     if expected is not None:
         found = list(differences(expected, trial.remains))
         trial.faults += found[:SHOWN] + ([f"and {len(found) - SHOWN} more differences"] if len(found) > SHOWN else [])
 
 
-def _watch(trial: Trial, agent: "subprocess.Popen[bytes]", struck: Struck | None) -> threading.Thread | None:
-    """See beside the re-run that the servers of an agent that is gone end by themselves."""
-    if struck is None or struck.name != "agent":
-        return None
+def _watch(trial: Trial, struck: Struck) -> threading.Thread:
+    """See beside the re-run that all servers end by themselves: their agent is gone, or gives up."""
 
     def look() -> None:
         began = time.monotonic()
         left = [server for server in struck.servers if not server.ends_within(began + ORPHAN_S - time.monotonic())]
-        trial.orphan_s = time.monotonic() - began
+        trial.orphan_s = max(trial.orphan_s, time.monotonic() - began)
         trial.faults += [f"server {server.pid} outlived its agent by {ORPHAN_S:g} s" for server in left]
         _end(left)
 
-    thread = threading.Thread(target=look, name=f"orphans of {agent.pid}")
+    thread = threading.Thread(target=look, name=f"servers beside {struck.victim.pid}")
     thread.start()
     return thread
 
