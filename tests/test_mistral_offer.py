@@ -21,7 +21,8 @@ from servers.catalogue import all_servers
 from tests.doubles.brains import Careful, Said
 from tests.doubles.connected import sessions_with
 from tests.doubles.conversation import Call
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 from tests.doubles.loopback import LoopbackServer
 from tests.doubles.mistral import MistralDouble
 from tests.mistral_world import brain_at, run, told
@@ -119,6 +120,12 @@ def test_any_name_of_a_server_or_tool_makes_a_name_that_the_api_takes(name: str)
     assert len(allowed.now([])) == 2
     found = offer.find(offer.name_of("get_cycle"), offer.now([]))
     assert isinstance(found, Offered) and found.tool.name == "get_cycle"
+
+
+def test_two_tools_that_would_have_one_name_are_refused():
+    """Bug: the second took the place of the first without a word."""
+    with pytest.raises(StepFailed, match=r"two tools would both be called 'w__a_b'; name one of them"):
+        Offer([server("w", tool("get_cycle"), tool("a.b"), tool("a_b"))], {"w": ["get_cycle", "a.b", "a_b"]})
 
 
 async def test_an_unknown_name_is_answered_with_the_one_that_was_meant(tmp_path: Path):

@@ -38,6 +38,11 @@ def typed(value: Any, string_chars: int, depth: int = 0) -> Any:
     return value
 
 
+def unmarked(text: str) -> str:
+    """`text` without the first character of every mark of a chat template, for where there is no JSON around it."""
+    return _MARK.sub("", text)
+
+
 def as_json(value: Any) -> str:
     """One line of JSON in which no string holds a mark of a chat template."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)

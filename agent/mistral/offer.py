@@ -8,6 +8,7 @@ schemas: the W&B replies, which nobody should retype, and what a text must not d
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -94,16 +95,19 @@ class Offer:
         allowed: By server, the tools that the settings name for it.
 
     Raises:
-        StepFailed: the settings name a server or tool that is not there, or there is no get_cycle.
+        StepFailed: the settings name a server or tool that is not there, two would have one name, or there is no
+            get_cycle.
     """
 
     def __init__(self, servers: Sequence[Server], allowed: Mapping[str, Sequence[str]]) -> None:
         for name in allowed:
             if name not in (known := [server.name for server in servers]):
                 raise StepFailed(f"[agent.mistral] tools: no server {name!r}; connected: {', '.join(known)}")
-        self._by_name = {
-            offered.name: offered for server in servers for offered in _of(server, allowed.get(server.name))
-        }
+        everything = [offered for server in servers for offered in _of(server, allowed.get(server.name))]
+        self._by_name = {offered.name: offered for offered in everything}
+        if len(self._by_name) < len(everything):
+            twice = next(name for name, count in Counter(one.name for one in everything).items() if count > 1)
+            raise StepFailed(f"two tools would both be called {twice!r}; name one of them in [agent.mistral.tools]")
         self._names = {offered.tool.name: offered.name for offered in self._by_name.values()}
         if GET_CYCLE not in self._names:
             raise StepFailed(f"the model needs the tool {GET_CYCLE}, which no connected server offers to it")

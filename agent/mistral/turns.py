@@ -1,7 +1,8 @@
 """Turns of a conversation in the API's words: always whole, always valid, whatever the model wrote.
 
 A server refuses a conversation whose calls have no ids, no results, names it could not have, or arguments that are no
-JSON; so what the model got wrong is told in the result, and does not stand in its own message.
+JSON; so what the model got wrong is told in the result, and does not stand in its own message. Nor do a chat template's
+marks, which it may have read in a text and says again.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.mistral.conversation import Message
+from agent.mistral.data import as_json, unmarked
 from agent.mistral.service import ToolCall
 from agent.words import cleaned
 
@@ -49,7 +51,7 @@ def nudged(words: str, reply: str) -> list[Message]:
     """An answer of words alone, and what is said to it."""
     # An empty assistant message is refused by Mistral's server.
     return [
-        {"role": "assistant", "content": cleaned(words, WORDS_CHARS) or NO_WORDS},
+        {"role": "assistant", "content": unmarked(cleaned(words, WORDS_CHARS)) or NO_WORDS},
         {"role": "user", "content": reply},
     ]
 
@@ -64,10 +66,11 @@ def _name(call: ToolCall) -> str:
 
 def _arguments(call: ToolCall) -> str:
     try:
-        is_object = isinstance(json.loads(call.arguments or "{}"), dict)
+        value = json.loads(call.arguments)
+        kept = as_json(value) if isinstance(value, dict) else ""
     except (ValueError, RecursionError):
-        is_object = False
-    return call.arguments if is_object and 0 < len(call.arguments) <= ARGUMENTS_CHARS else "{}"
+        kept = ""
+    return kept if 0 < len(kept) <= ARGUMENTS_CHARS else "{}"
 
 
 def _new_id() -> str:
