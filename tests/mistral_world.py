@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp.server import MCPServer
 
 from agent.brain import Brain
@@ -16,6 +17,7 @@ from agent.ledger import Ledger
 from agent.loop import Run
 from agent.mistral.access import Access
 from agent.mistral.brain import MistralBrain
+from agent.offline import OfflineBrain
 from agent.outcome import Outcome
 from agent.progress import Progress
 from agent.settings import MistralSettings
@@ -95,6 +97,19 @@ def is_open(folder: Path, cycle: str = "cycle_1") -> bool:
 
 def read(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def beginning_in(folder: Path) -> Path:
+    """Artifacts in which the demo has begun."""
+    anyio.run(begin, folder)
+    return folder
+
+
+def brought_offline(beginning: Path, folder: Path) -> dict[str, Any]:
+    """What the offline policy brings in the first cycle."""
+    copy = copied(beginning, folder)
+    anyio.run(run_real, OfflineBrain(), copy)
+    return brought(copy)
 
 
 def rows(file: Path) -> list[dict[str, Any]]:

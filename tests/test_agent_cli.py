@@ -14,7 +14,7 @@ import pytest
 from agent.cli import run
 from agent.lock import only_run_in
 from agent.settings import load_settings
-from tests.doubles.house import World
+from tests.doubles.house_world import World
 
 ROOT = Path(__file__).parents[1]
 ETUDE = [sys.executable, "-c", "from agent.cli import main; main()"]

@@ -17,7 +17,8 @@ from agent.outcome import Outcome
 from agent.progress import Progress
 from agent.screen import ending
 from tests.doubles.connected import sessions_with
-from tests.doubles.house import DIMENSIONS, World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import DIMENSIONS, World
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent.endpoints import Endpoint, Http, Stdio, read_endpoints
 from agent.sessions import ServerProblem, connect
-from tests.doubles.house import World
+from tests.doubles.house_world import World
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from agent.desk import StepFailed
@@ -13,9 +12,21 @@ from agent.mistral.prompt import CALL_A_TOOL
 from agent.offline import OfflineBrain
 from agent.progress import SPOKEN_CHARS
 from tests.doubles.brains import RAMBLE, Careless, Lazy, LazyStop, Rambling, Said, brain_named
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 from tests.doubles.mistral import MistralDouble
-from tests.mistral_world import Noted, begin, brain_at, brought, copied, is_open, run, run_real, told
+from tests.mistral_world import (
+    Noted,
+    beginning_in,
+    brain_at,
+    brought,
+    brought_offline,
+    copied,
+    is_open,
+    run,
+    run_real,
+    told,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -41,18 +52,12 @@ class Watched(Careless):
 
 @pytest.fixture(scope="module")
 def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifacts in which the demo has begun."""
-    folder = tmp_path_factory.mktemp("beginning")
-    anyio.run(begin, folder)
-    return folder
+    return beginning_in(tmp_path_factory.mktemp("beginning"))
 
 
 @pytest.fixture(scope="module")
 def offline(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the offline policy brings in the first cycle."""
-    folder = copied(beginning, tmp_path_factory.mktemp("offline"))
-    anyio.run(run_real, OfflineBrain(), folder)
-    return brought(folder)
+    return brought_offline(beginning, tmp_path_factory.mktemp("offline"))
 
 
 @pytest.fixture

@@ -10,12 +10,23 @@ import anyio
 import pytest
 
 from agent.mistral.prompt import FOLDED
-from agent.offline import OfflineBrain
 from agent.outcome import Outcome
 from tests.doubles.brains import brain_named
 from tests.doubles.mistral import MistralDouble
 from tests.doubles.mistral_wire import message_tokens
-from tests.mistral_world import DEMO, KEY, begin, brain_at, brought, copied, read, rows, run_real, thought
+from tests.mistral_world import (
+    DEMO,
+    KEY,
+    beginning_in,
+    brain_at,
+    brought,
+    brought_offline,
+    copied,
+    read,
+    rows,
+    run_real,
+    thought,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -31,18 +42,12 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifacts in which the demo has begun."""
-    folder = tmp_path_factory.mktemp("beginning")
-    anyio.run(begin, folder)
-    return folder
+    return beginning_in(tmp_path_factory.mktemp("beginning"))
 
 
 @pytest.fixture(scope="module")
 def offline(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the offline policy brings in the first cycle."""
-    folder = copied(beginning, tmp_path_factory.mktemp("offline"))
-    anyio.run(run_real, OfflineBrain(), folder)
-    return brought(folder)
+    return brought_offline(beginning, tmp_path_factory.mktemp("offline"))
 
 
 @pytest.fixture(scope="module")

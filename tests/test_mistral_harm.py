@@ -9,7 +9,6 @@ import anyio
 import pytest
 from mcp.server import MCPServer
 
-from agent.offline import OfflineBrain
 from servers.core.dataset import Example
 from servers.core.demo_world.world import World as DemoWorld
 from servers.core.task import load_task
@@ -18,10 +17,23 @@ from servers.eval.custody import Custody
 from servers.eval.splits import SIDES
 from tests.doubles.brains import Liar, Obedient, Said, brain_named
 from tests.doubles.conversation import Conversation
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 from tests.doubles.liar import LIES
 from tests.doubles.mistral import MistralDouble
-from tests.mistral_world import DEMO, Noted, begin, brain_at, brought, copied, rows, run, run_real, told
+from tests.mistral_world import (
+    DEMO,
+    Noted,
+    begin,
+    brain_at,
+    brought,
+    brought_offline,
+    copied,
+    rows,
+    run,
+    run_real,
+    told,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -101,9 +113,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def offline(beginning: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the offline policy brings, which reads no text."""
-    folder = copied(beginning, tmp_path_factory.mktemp("offline"))
-    anyio.run(run_real, OfflineBrain(), folder)
-    found = brought(folder)
+    found = brought_offline(beginning, tmp_path_factory.mktemp("offline"))
     assert found["gate.json"]["outcome"] == "hold", "else there was less to lie about"
     return found
 

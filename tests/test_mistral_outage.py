@@ -12,7 +12,8 @@ from agent.mistral.prompt import FOLDED
 from agent.offline import OfflineBrain
 from agent.outcome import Outcome
 from tests.doubles.brains import Careful, Said, Scripted, brain_named
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 from tests.doubles.mistral import MistralDouble
 from tests.doubles.mistral_faults import Fault
 from tests.mistral_world import KEY, brain_at, run, thought

@@ -13,7 +13,8 @@ from agent.mistral.account import Account
 from agent.mistral.service import Answer, Tokens, ToolCall
 from agent.settings import MistralSettings, load_settings
 from tests.doubles.brains import Careful
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 from tests.doubles.mistral import MistralDouble
 from tests.mistral_world import KEY, brain_at, rows, run
 

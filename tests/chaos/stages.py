@@ -26,7 +26,8 @@ from tests.chaos.moves import stage_of_job, stages_of_moves
 from tests.chaos.remains import Remains, document, remains_of, timeless
 from tests.chaos.windows import ARTIFACTS, Arm, Stage
 from tests.doubles.connected import sessions_with
-from tests.doubles.house import World, rooms
+from tests.doubles.house import rooms
+from tests.doubles.house_world import World
 
 CYCLES = 2
 HARMLESS = {"describe_task", "prepare_dataset", "open_cycle", "get_cycle", "get_job", "read_evidence"}
