@@ -6,21 +6,17 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from servers.augment.filters import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Sifted, sift
-from servers.augment.teachers import DemoWorldTeacher, RecombinationTeacher, Teacher
-from servers.core.answers import InvalidAnswer, parse_answer
-from servers.core.arms import Arm, load_arm
+from servers.augment.filters import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK
+from servers.augment.making import Making, Outcome
 from servers.core.backends import backends_for
 from servers.core.cycle_files import Opening, document, needs_unjudged
-from servers.core.dataset import Card, DatasetStore, Example
+from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
-from servers.core.near_copies import SKETCH_FILE, Sketch
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
-REPLAY_WEIGHT = 2.0
 MAX_NEW_SHARE = 1.0  # a cycle never adds more rows than train has
 FILTERS = [
     "length",
@@ -36,19 +32,6 @@ class Versions(Wire):
     from_version: str
     to_version: str | None
     """Null until the rows are made, or where none survived the filters."""
-
-
-class Outcome(Wire):
-    """What came of a plan."""
-
-    written: int
-    """Drafts that the teacher wrote."""
-    added: int
-    replayed: int
-    dropped: dict[str, int]
-    """Drafts dropped, by reason."""
-    examples_of_dropped: dict[str, list[str]]
-    """A few texts by reason; none for near-copies of held-out rows."""
 
 
 class AugmentationSpec(Wire):
@@ -85,6 +68,7 @@ class Augmenting:
         self._workspace, self._task = workspace, task
         self._datasets = DatasetStore(workspace)
         self._evaluations = EvaluationStore(workspace)
+        self._making = Making(workspace, task)
 
     def plan(self, cycle: str, focus: Sequence[str], new_rows: int | None, replay_rows: int | None) -> AugmentationSpec:
         """Write down what is to be made.
@@ -142,38 +126,23 @@ class Augmenting:
             return spec
         opened = needs_unjudged(self._workspace, spec.cycle)
         parent = self._datasets.card(spec.dataset, spec.versions.from_version)
-        train = self._datasets.train(parent.name, parent.fingerprint)
-        drafts = self._teacher(spec, opened).write(
-            spec.new_rows, spec.focus_dimensions, int(plan_id.removeprefix("augment-")[:8], 16), train
-        )
-        sketch = Sketch.load(self._workspace.sealed_dir(parent.name, parent.gate_fingerprint) / SKETCH_FILE)
-        diagnose = self._datasets.diagnose(parent.name, parent.fingerprint)
-        sifted = sift(drafts, self._task, train, diagnose, sketch, parent.near_copy_threshold)
-        new = self._examples(spec, sifted)
-        replayed = self._hardest(opened, train, spec.replay_rows) if new else set()
-        outcome = Outcome(
-            written=len(drafts),
-            added=len(new),
-            replayed=len(replayed),
-            dropped=sifted.dropped,
-            examples_of_dropped=sifted.examples_of_dropped,
-        )
-        made = None
-        if new:
-            weighted = [r.model_copy(update={"weight": REPLAY_WEIGHT}) if r.id in replayed else r for r in train]
+        seed = int(plan_id.removeprefix("augment-")[:8], 16)
+        made = self._making.make(opened, parent, plan_id, spec.focus_dimensions, spec.new_rows, spec.replay_rows, seed)
+        version = None
+        if made.new:
             recipe: dict[str, Any] = {
                 "kind": "augmentation",
                 "plan_id": plan_id,
                 "cycle": spec.cycle,
                 "teacher": spec.teacher,
             }
-            recipe |= outcome.model_dump(exclude={"examples_of_dropped"})
-            made = self._datasets.save_child(parent, [*weighted, *new], recipe).fingerprint
-        write_jsonl(self._workspace.cycle_dir(spec.cycle) / "generated_augmented_pairs.jsonl", new)
+            recipe |= made.outcome.model_dump(exclude={"examples_of_dropped"})
+            version = self._datasets.save_child(parent, made.train, recipe).fingerprint
+        write_jsonl(self._workspace.cycle_dir(spec.cycle) / "generated_augmented_pairs.jsonl", made.new)
         done = spec.model_copy(
             update={
-                "outcome": outcome,
-                "versions": Versions(from_version=parent.fingerprint, to_version=made),
+                "outcome": made.outcome,
+                "versions": Versions(from_version=parent.fingerprint, to_version=version),
             }
         )
         self._write(done)
@@ -213,43 +182,6 @@ class Augmenting:
             return f"{name}: error {ratio} of the constant's, signal {diagnosis['dimensions'][name]['signal']}"
 
         return "worst against the constant where the text carries signal: " + "; ".join(words(name) for name in focus)
-
-    def _teacher(self, spec: AugmentationSpec, opened: Opening) -> Teacher:
-        if spec.teacher == DemoWorldTeacher.name:
-            return DemoWorldTeacher(int(spec.dataset.removeprefix("demo").removeprefix("-") or 0))
-        reader = None if opened.champion == "constant" else self._champion(opened)
-        return RecombinationTeacher(self._task, reader)
-
-    def _champion(self, opened: Opening) -> Arm:
-        root = self._datasets.card(opened.dataset, opened.dataset_version).root
-        return load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
-
-    def _examples(self, spec: AugmentationSpec, sifted: Sifted) -> list[Example]:
-        return [
-            Example(
-                id=f"{spec.plan_id}-{number:04d}",
-                text=draft.text,
-                target=draft.label(self._task.scale),
-                source=f"teacher:{spec.teacher}",
-                provenance={"plan_id": spec.plan_id, "cycle": spec.cycle, **draft.made_from},
-            )
-            for number, draft in enumerate(sifted.kept, start=1)
-        ]
-
-    def _hardest(self, opened: Opening, train: Sequence[Example], count: int) -> set[str]:
-        """Ids of the train rows on which the champion errs most; never rows of another split."""
-        if count == 0:
-            return set()
-        words = self._champion(opened).answer([row.text for row in train])
-        errors = {row.id: self._error(row, text) for row, text in zip(train, words, strict=True)}
-        return set(sorted(errors, key=lambda key: -errors[key])[:count])
-
-    def _error(self, row: Example, words: str) -> float:
-        try:
-            vector = parse_answer(words, self._task)
-        except InvalidAnswer:
-            return self._task.scale.width
-        return sum(abs(row.target[name] - vector[name]) for name in self._task.names) / len(vector)
 
     def _found(self, cycle: str) -> AugmentationSpec | None:
         path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"

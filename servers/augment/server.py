@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from servers.augment.augmenting import AugmentationSpec, Augmenting, Outcome
+from servers.augment.augmenting import AugmentationSpec, Augmenting
+from servers.augment.making import Outcome
 from servers.augment.publishing import publish
 from servers.core.dataset import DatasetStore, SplitSizes
 from servers.core.task import Task
