@@ -115,10 +115,8 @@ def test_a_judge_that_dies_before_its_verdict_is_kept_has_spent_and_shown_nothin
     process.join(30)
     assert process.exitcode == 9
     assert verdicts_file(folder).read_text() == "" and not (folder / "loop" / "begin_mine" / "gate.json").exists()
-    assert {file.stem for file in verdicts_file(folder).parent.glob("predictions/*")} == {
-        "constant",
-        candidate_in(folder),
-    }
+    kept = sorted(file.name.split(".")[1] for file in verdicts_file(folder).parent.glob("evidence/*"))
+    assert kept == ["candidate", "champion", "constant"]
 
     verdict = anyio.run(gate, folder)
 
@@ -215,7 +213,7 @@ async def test_a_damaged_verdict_is_refused_without_its_content(folder: Path):
 
     refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
 
-    assert refused and "Verdict: difference" in text and "minus-one-and-a-half" not in text and "\n" not in text
+    assert refused and "Record: verdict.difference" in text and "minus-one-and-a-half" not in text and "\n" not in text
 
 
 async def test_a_verdict_tells_no_word_id_or_answer_of_a_sealed_row(folder: Path):

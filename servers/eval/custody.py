@@ -14,7 +14,7 @@ from typing import Any
 from servers.core.answers import Answer
 from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
 from servers.core.demo_world.world import DIMENSIONS, World
-from servers.core.disk import read_jsonl, write_jsonl
+from servers.core.disk import now, read_jsonl, write_json, write_jsonl
 from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
@@ -23,6 +23,7 @@ from servers.eval.splits import SIDES, Side, Splits, draw_sides, without_straddl
 DEMO = re.compile(r"demo(?:-([1-9][0-9]{0,8}))?")
 RESERVED_PREFIX = "demo"
 PRIVATE = 0o700
+RETIRED = "retired.json"
 
 
 class Custody:
@@ -125,13 +126,23 @@ class Custody:
         sketch = Sketch.load(self._folder(card) / SKETCH_FILE)
         return int(sketch.near(texts, card.near_copy_threshold).sum())
 
-    def save_predictions(self, card: Card, model_id: str, rows: Sequence[Answer]) -> None:
-        """Keep a model's answers to the sealed rows, in place of its earlier ones."""
-        write_jsonl(self._predictions_file(card, model_id), rows)
+    def keep_answers(self, card: Card, verdict_id: str, role: str, answers: Sequence[Answer]) -> None:
+        """Keep what a model answered to the sealed rows for one verdict, so that it can be recomputed."""
+        write_jsonl(self._answers_file(card, verdict_id, role), answers)
 
-    def predictions(self, card: Card, model_id: str) -> list[Answer]:
-        """The answers that were kept; none where the model was not asked."""
-        return [Answer.model_validate(row) for row in read_jsonl(self._predictions_file(card, model_id))]
+    def kept_answers(self, card: Card, verdict_id: str, role: str) -> list[Answer]:
+        """The answers that were kept; none where the model had no part in the verdict."""
+        return [Answer.model_validate(row) for row in read_jsonl(self._answers_file(card, verdict_id, role))]
+
+    def retire(self, card: Card, replaced_by: str) -> None:
+        """Note that this sealed split judges no more; from then on its verdicts may be told whole."""
+        file = self._folder(card) / RETIRED
+        if not file.exists():
+            write_json(file, {"schema": 1, "retired_at": now(), "replaced_by": replaced_by})
+
+    def is_retired(self, card: Card) -> bool:
+        """Whether another sealed split has taken its place."""
+        return (self._folder(card) / RETIRED).exists()
 
     def verdicts(self, card: Card) -> list[dict[str, Any]]:
         """All verdicts that this sealed split spent, oldest first.
@@ -146,7 +157,7 @@ class Custody:
             raise ValueError(f"the verdicts of {card.name!r} in {file} are missing or cut short; restore the file")
         return list(read_jsonl(file))
 
-    def append_verdict(self, card: Card, verdict: dict[str, Any]) -> None:
+    def append_verdict(self, card: Card, verdict: Any) -> None:
         """Add a verdict. The caller holds the workspace's lock."""
         # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
         write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
@@ -201,10 +212,10 @@ class Custody:
             write_jsonl(draft / "gate.jsonl", gate)
             Sketch.build([row.text for row in gate], secrets.token_bytes(KEY_BYTES)).save(draft / SKETCH_FILE)
             write_jsonl(draft / "verdicts.jsonl", [])
-            (draft / "predictions").mkdir(mode=PRIVATE)
+            (draft / "evidence").mkdir(mode=PRIVATE)
 
-    def _predictions_file(self, card: Card, model_id: str) -> Path:
-        return self._folder(card) / "predictions" / f"{checked_name(model_id, 'model')}.jsonl"
+    def _answers_file(self, card: Card, verdict_id: str, role: str) -> Path:
+        return self._folder(card) / "evidence" / f"{checked_name(verdict_id, 'verdict')}.{role}.jsonl"
 
     def _folder(self, card: Card) -> Path:
         return self._workspace.sealed_dir(card.name, card.gate_fingerprint)

@@ -1,0 +1,86 @@
+"""Verdicts on paper: the line that stays in the sealed folder, and the document that leaves it."""
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from servers.core.answers import ServedBy
+from servers.core.dataset import Card
+from servers.core.fitness import Check, Fitness
+from servers.core.gate import Outcome, Verdict
+from servers.core.task import Task
+from servers.core.wire import Wire
+from servers.eval.custody import Custody
+from servers.eval.sealed_evidence import Role
+
+
+class GateDocument(Wire):
+    """`gate.json`: the part of a verdict that may leave the sealed folder."""
+
+    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    verdict_id: str
+    cycle: str
+    dataset: str
+    gate_fingerprint: str
+    """Of the sealed split."""
+    candidate: str
+    champion: str
+    outcome: Outcome
+    reason: str
+    """In words, with the numbers that may be shown."""
+    n: int
+    """Sealed rows."""
+    clusters: int | None
+    """Near-copy groups among them; null where they were not looked at."""
+    level: float
+    """One-sided, what this verdict could spend."""
+    smallest_visible: float | None
+    """The smallest gain in vector_mae, points, that such rows show at this level, foreseen from the diagnose rows."""
+    difference: float | None
+    """Candidate minus champion in vector_mae, points, negative is better; null without promotion."""
+    ci: tuple[float, float] | None
+    checks: list[Check]
+    """Without promotion only those that are not statistical."""
+    focus_dimensions: list[str]
+    verdicts_asked: int
+    """That looked at this sealed split's errors so far; a candidate unfit for service spends none."""
+    level_left: float
+    """What the next verdict may spend."""
+    asked_at: str
+
+
+class Record(Wire):
+    """A line of `verdicts.jsonl`: with the rows and the answers beside it, all that the verdict followed from."""
+
+    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    verdict_id: str
+    cycle: str
+    dataset: str
+    task: Task
+    """As it stood; its thresholds are the verdict's."""
+    near_copy_threshold: float
+    models: dict[Role, ServedBy]
+    focus_dimensions: list[str]
+    fitness: Fitness
+    expected_standard_error: float
+    verdict: Verdict
+    asked_at: str
+
+
+def records(custody: Custody, card: Card) -> list[Record]:
+    """All verdicts that a sealed split spent, oldest first."""
+    return [Record.model_validate(line) for line in custody.verdicts(card)]
+
+
+def promotions(spent: Iterable[Record]) -> list[bool]:
+    """For each verdict, oldest first, whether it promoted."""
+    return [record.verdict.outcome == "promote" for record in spent]
+
+
+def worn_out(dataset: str, asked: int) -> str:
+    """Why no more verdicts are given, and how to get a fresh split."""
+    return (
+        f"the sealed rows of {dataset!r} are worn out: {asked} verdicts were asked of them, and each sees less than "
+        "the one before; seal rows that nobody has seen, which retires these: "
+        f"etude import FILE --name {dataset} --fresh-gate"
+    )
