@@ -1,25 +1,19 @@
 """Put a candidate before the sealed split: what may be asked, what it costs, what is kept and what is shown."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from servers.core.answers import Answer
-from servers.core.arms import Arm, ConstantArm, RuleArm, load_arm
+from servers.core.arms import Arm, load_arm
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.disk import digest, now, read_json, write_json
-from servers.core.evaluations import Evaluation, EvaluationStore
-from servers.core.fitness import Fitness, plain_checks, unfit
-from servers.core.gate import MAX_VERDICTS, Evidence, Verdict, judge, level_for_next, shown, unfit_verdict
-from servers.core.models import trained_model
-from servers.core.near_copies import groups
+from servers.core.disk import digest, now, write_json
+from servers.core.gate import MAX_VERDICTS, Verdict, level_for_next, shown
 from servers.core.registry import Registry
-from servers.core.statistics import compare
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
-from servers.eval.sealed_evidence import Answered, Role, evidence_from
+from servers.eval.deciding import Question, Role, decide
+from servers.eval.open_evidence import OpenEvidence
 from servers.eval.verdicts import GateDocument, Record, promotions, records, worn_out
 
 
@@ -30,8 +24,8 @@ class Judge:
         self._workspace, self._task = workspace, task
         self._custody = Custody(workspace, task)
         self._datasets = DatasetStore(workspace)
-        self._evaluations = EvaluationStore(workspace)
         self._registry = Registry(workspace)
+        self._open = OpenEvidence(workspace)
 
     def gate(self, cycle: str, candidate: str) -> GateDocument:
         """The verdict on `candidate` against the champion; a pair that was judged before gets its stored verdict.
@@ -46,50 +40,32 @@ class Judge:
         ours, theirs = arms["candidate"].served_by.digest, arms["champion"].served_by.digest
         if ours == theirs:
             raise ValueError(f"{candidate!r} is the champion itself; train a candidate with plan_retrain")
-        trained_on = self._training_rows(candidate, opened, card)
+        trained_on = self._open.training_rows(candidate, opened, card)
         verdict_id = "verdict-" + digest([card.gate_fingerprint, ours, theirs])[:12]
         needs_unjudged(self._workspace, cycle, besides=verdict_id)
         spent = records(self._custody, card)
-        stored = next((record for record in spent if record.verdict_id == verdict_id), None)
+        stored = next((record for record in spent if record.question.verdict_id == verdict_id), None)
         if stored is not None:
-            return self._publish(opened, card, candidate, stored, spent)
+            return self._publish(opened, card, candidate, stored.question, stored.verdict, spent)
         self._refuse_stale_champion(opened)
-        fitness = self._fitness(opened, card, arms, trained_on)
-        plain = plain_checks(fitness, self._task.gate)
-        level = level_for_next(promotions(spent))
-        if (problem := unfit(plain)) is not None:
+        question = self._question(verdict_id, opened, card, arms, trained_on, level_for_next(promotions(spent)))
+        rows = self._custody.gate(card)
+        if question.problem is not None:
             # It spends nothing, and the sealed rows are not asked: the candidate may come back mended.
-            verdict = unfit_verdict(plain, problem, card.rows.gate, level)
-            return self._publish(
-                opened, card, candidate, self._record(verdict_id, opened, card, arms, fitness, 0.0, verdict), spent
-            )
+            return self._publish(opened, card, candidate, question, decide(question, rows, {}), spent)
         if len(spent) >= MAX_VERDICTS:
             raise ValueError(worn_out(card.name, len(spent)))
-        evidence = self._evidence(verdict_id, opened, card, arms)
-        verdict = judge(plain, evidence, self._task.gate, level)
-        foreseen = evidence.expected_standard_error
-        record = self._record(verdict_id, opened, card, arms, fitness, foreseen, verdict)
+        answers = {role: self._answers(card, verdict_id, role, arm, rows) for role, arm in arms.items()}
+        record = Record(question=question, verdict=decide(question, rows, answers))
         self._custody.append_verdict(card, record.model_dump(mode="json", by_alias=True))
-        return self._publish(opened, card, candidate, record, [*spent, record])
+        return self._publish(opened, card, candidate, question, record.verdict, [*spent, record])
 
     def _arms(self, opened: Opening, card: Card, candidate: str) -> dict[Role, Arm]:
         train = self._datasets.train(card.name, card.root)
         models: dict[Role, str] = {"candidate": candidate, "champion": opened.champion, "constant": "constant"}
-        measured = [found for found in self._evaluations.all() if found.cycle == opened.cycle]
-        if prompts := [found.model for found in measured if found.arm == "prompt"]:
-            models["prompt"] = prompts[-1]
+        if (prompt := self._open.prompt_model(opened.cycle)) is not None:
+            models["prompt"] = prompt
         return {role: load_arm(model, self._workspace, self._task, train) for role, model in models.items()}
-
-    def _training_rows(self, model: str, opened: Opening, card: Card) -> list[Example]:
-        if model in (ConstantArm.model_id, RuleArm.model_id):
-            raise ValueError(f"{model!r} was not trained by a job; a candidate comes from start_retrain")
-        made = trained_model(self._workspace, model)
-        if made.dataset != card.name:
-            raise ValueError(f"{model!r} was trained on {made.dataset!r}, not on {card.name!r}; retrain it there")
-        if made.cycle != opened.cycle:
-            # An old candidate would cost this cycle its verdict, and the split a part of its level.
-            raise ValueError(f"{model!r} was trained in {made.cycle}; {opened.cycle} judges what it trained itself")
-        return self._datasets.train(card.name, made.dataset_version)
 
     def _refuse_stale_champion(self, opened: Opening) -> None:
         current = self._registry.champion(opened.dataset) or "constant"
@@ -99,93 +75,63 @@ class Judge:
                 f"close it with write_report and open the next one"
             )
 
-    def _fitness(self, opened: Opening, card: Card, arms: Mapping[Role, Arm], trained_on: Sequence[Example]) -> Fitness:
-        measured = self._evaluation(opened.cycle, arms["candidate"])
-        return Fitness(
-            json_valid_rate=measured.metrics["json_valid_rate"] or 0.0,
-            served_rows=measured.n,
-            leaked_rows=self._custody.count_near(card, [row.text for row in trained_on]),
-            p95_latency_ms=measured.metrics["p95_inference_latency_ms"],
-            base=None,
-            differs_from_base=None,
-            has_prompt_arm="prompt" in arms,
-        )
-
-    def _evidence(self, verdict_id: str, opened: Opening, card: Card, arms: Mapping[Role, Arm]) -> Evidence:
-        """Ask every model about the sealed rows, keep what they said, and score it."""
-        rows = self._custody.gate(card)
-        answered: dict[Role, Answered] = {}
-        for role, arm in arms.items():
-            words = arm.answer([row.text for row in rows])
-            answers = [
-                Answer(id=row.id, text=text, latency_ms=None, served_by=arm.served_by)
-                for row, text in zip(rows, words, strict=True)
-            ]
-            self._custody.keep_answers(card, verdict_id, role, answers)
-            answered[role] = Answered(arm.served_by, answers)
-        foreseen = self._foreseen_error(opened.cycle, card, arms["candidate"], arms["champion"], len(rows))
-        return evidence_from(self._task, rows, card.near_copy_threshold, answered, self._focus(opened.cycle), foreseen)
-
-    def _record(
+    def _question(
         self,
         verdict_id: str,
         opened: Opening,
         card: Card,
-        arms: Mapping[Role, Arm],
-        fitness: Fitness,
-        foreseen: float,
-        verdict: Verdict,
-    ) -> Record:
-        return Record(
+        arms: dict[Role, Arm],
+        trained_on: Sequence[Example],
+        level: float,
+    ) -> Question:
+        candidate, champion = arms["candidate"].served_by, arms["champion"].served_by
+        leaked = self._custody.count_near(card, [row.text for row in trained_on])
+        return Question(
             verdict_id=verdict_id,
             cycle=opened.cycle,
             dataset=opened.dataset,
             task=self._task,
             near_copy_threshold=card.near_copy_threshold,
             models={role: arm.served_by for role, arm in arms.items()},
-            focus_dimensions=self._focus(opened.cycle),
-            fitness=fitness,
-            expected_standard_error=foreseen,
-            verdict=verdict,
+            focus_dimensions=self._open.focus(opened.cycle),
+            fitness=self._open.fitness(opened.cycle, candidate, leaked),
+            expected_standard_error=self._open.foreseen_error(opened.cycle, card, [candidate, champion]),
+            level=level,
             asked_at=now(),
         )
 
-    def _evaluation(self, cycle: str, arm: Arm) -> Evaluation:
-        found = self._evaluations.find(cycle, arm.model_id)
-        if found is None or found.served_by != arm.served_by:
-            raise ValueError(f"{arm.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
-        return found
-
-    def _foreseen_error(self, cycle: str, card: Card, candidate: Arm, champion: Arm, sealed_rows: int) -> float:
-        """Standard error to expect on the sealed rows, from the paired diagnose rows."""
-        first, second = (
-            self._evaluations.rows(self._evaluation(cycle, arm).evaluation_id) for arm in (candidate, champion)
-        )
-        ours, theirs = (np.array([row.mae_raw for row in rows], dtype=float) for rows in (first, second))
-        clusters = groups([row.text for row in first], card.near_copy_threshold, max_share=1.0).labels
-        return compare(ours, theirs, clusters).standard_error * float(np.sqrt(len(first) / sealed_rows))
-
-    def _focus(self, cycle: str) -> list[str]:
-        """What the cycle aimed at, as the augment server wrote it down; whoever aims knows no sealed row."""
-        path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
-        return list(read_json(path)["focus_dimensions"]) if path.exists() else []
+    def _answers(self, card: Card, verdict_id: str, role: Role, arm: Arm, rows: Sequence[Example]) -> list[Answer]:
+        """What a model says about the sealed rows; kept, so that the verdict can be recomputed."""
+        words = arm.answer([row.text for row in rows])
+        answers = [
+            Answer(id=row.id, text=text, latency_ms=None, served_by=arm.served_by)
+            for row, text in zip(rows, words, strict=True)
+        ]
+        self._custody.keep_answers(card, verdict_id, role, answers)
+        return answers
 
     def _publish(
-        self, opened: Opening, card: Card, candidate: str, record: Record, spent: Sequence[Record]
+        self,
+        opened: Opening,
+        card: Card,
+        candidate: str,
+        question: Question,
+        verdict: Verdict,
+        spent: Sequence[Record],
     ) -> GateDocument:
         gate = GateDocument(
-            verdict_id=record.verdict_id,
+            verdict_id=question.verdict_id,
             cycle=opened.cycle,
             dataset=opened.dataset,
             gate_fingerprint=card.gate_fingerprint,
             # The names that were asked for: the stored pair has these weights, but another job may have made them.
             candidate=candidate,
             champion=opened.champion,
-            focus_dimensions=record.focus_dimensions,
+            focus_dimensions=question.focus_dimensions,
             verdicts_asked=len(spent),
             level_left=level_for_next(promotions(spent)),
-            asked_at=record.asked_at,
-            **shown(record.verdict).model_dump(exclude={"statistical"}),
+            asked_at=question.asked_at,
+            **shown(verdict).model_dump(exclude={"statistical"}),
         )
         write_json(self._workspace.cycle_dir(opened.cycle) / "gate.json", gate.model_dump(mode="json", by_alias=True))
         return gate

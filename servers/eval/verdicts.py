@@ -4,14 +4,12 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from servers.core.answers import ServedBy
 from servers.core.dataset import Card
-from servers.core.fitness import Check, Fitness
+from servers.core.fitness import Check
 from servers.core.gate import Outcome, Verdict
-from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.eval.custody import Custody
-from servers.eval.sealed_evidence import Role
+from servers.eval.deciding import Question
 
 
 class GateDocument(Wire):
@@ -50,21 +48,11 @@ class GateDocument(Wire):
 
 
 class Record(Wire):
-    """A line of `verdicts.jsonl`: with the rows and the answers beside it, all that the verdict followed from."""
+    """A line of `verdicts.jsonl`: a question that was put to the sealed rows, and the verdict."""
 
     schema_version: int = Field(1, alias="schema", serialization_alias="schema")
-    verdict_id: str
-    cycle: str
-    dataset: str
-    task: Task
-    """As it stood; its thresholds are the verdict's."""
-    near_copy_threshold: float
-    models: dict[Role, ServedBy]
-    focus_dimensions: list[str]
-    fitness: Fitness
-    expected_standard_error: float
+    question: Question
     verdict: Verdict
-    asked_at: str
 
 
 def records(custody: Custody, card: Card) -> list[Record]:
