@@ -25,9 +25,6 @@ from servers.core.wire import Wire
 
 ALL_VERDICTS_LEVEL = 0.05  # what all verdicts of one split may spend together
 VETO_LEVEL = 0.05  # family-wise over the dimensions: shown worse on any of them is a veto
-# The bound holds for any number, but the 51st verdict could only see gains twice as large as the first, as if three
-# quarters of the rows were gone. `make proof` simulates as many as are allowed.
-MAX_VERDICTS = 50
 
 Outcome = Literal["promote", "hold", "undecided"]
 

@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from servers.core.answers import Answer
 from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
 from servers.core.demo_world.world import DIMENSIONS, World
-from servers.core.disk import now, read_jsonl, write_json, write_jsonl
-from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups
+from servers.core.disk import read_jsonl, write_jsonl
+from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_pairs
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
-from servers.eval.splits import SIDES, Side, Splits, draw_sides, without_straddlers
+from servers.eval.splits import MIN_SIDE_ROWS, SIDES, Side, Splits, draw_sides, without_straddlers
 
 DEMO = re.compile(r"demo(?:-([1-9][0-9]{0,8}))?")
 RESERVED_PREFIX = "demo"
 PRIVATE = 0o700
-RETIRED = "retired.json"
 
 
 class Custody:
@@ -102,6 +103,32 @@ class Custody:
             recipe = {**recipe, "dropped_as_near_copies": lost}
         return self._save(name, sorted_rows, threshold, synthetic, recipe)
 
+    def renew(self, head: Card, examples: Sequence[Example], recipe: dict[str, Any]) -> Card:
+        """Seal rows that nobody has seen in place of the ones that judged so far, which are retired thereby.
+
+        Args:
+            head: The dataset's newest version.
+            examples: Fresh rows. What is near a row that the dataset has or ever sealed is left out.
+            recipe: How the rows came to be; how many were left out is added to it.
+
+        Raises:
+            ValueError: too few rows are left. Nothing is written then.
+        """
+        fresh = self._fresh(head, examples)
+        if len(fresh) < MIN_SIDE_ROWS:
+            raise ValueError(
+                f"{len(examples) - len(fresh)} of {len(examples)} rows are near-copies of rows that {head.name!r} has "
+                f"or had, and {len(fresh)} are left; a sealed split needs at least {MIN_SIDE_ROWS} fresh ones"
+            )
+        sealed = fingerprint(fresh)
+        self._seal(head.name, sealed, fresh)
+        recipe = {**recipe, "dropped_as_near_copies": len(examples) - len(fresh)}
+        return self._store.save_resealed(head, len(fresh), sealed, recipe)
+
+    def is_retired(self, card: Card) -> bool:
+        """Whether another sealed split has taken the place of this version's, so that its verdicts may be told."""
+        return self._store.head(card.name).gate_fingerprint != card.gate_fingerprint
+
     def gate(self, card: Card) -> list[Example]:
         """The sealed rows.
 
@@ -134,16 +161,6 @@ class Custody:
         """The answers that were kept; none where the model had no part in the verdict."""
         return [Answer.model_validate(row) for row in read_jsonl(self._answers_file(card, verdict_id, role))]
 
-    def retire(self, card: Card, replaced_by: str) -> None:
-        """Note that this sealed split judges no more; from then on its verdicts may be told whole."""
-        file = self._folder(card) / RETIRED
-        if not file.exists():
-            write_json(file, {"schema": 1, "retired_at": now(), "replaced_by": replaced_by})
-
-    def is_retired(self, card: Card) -> bool:
-        """Whether another sealed split has taken its place."""
-        return (self._folder(card) / RETIRED).exists()
-
     def verdicts(self, card: Card) -> list[dict[str, Any]]:
         """All verdicts that this sealed split spent, oldest first.
 
@@ -161,6 +178,17 @@ class Custody:
         """Add a verdict. The caller holds the workspace's lock."""
         # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
         write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
+
+    def _fresh(self, head: Card, examples: Sequence[Example]) -> list[Example]:
+        texts = [example.text for example in examples]
+        seen = [
+            row.text for rows in (self._store.train, self._store.diagnose) for row in rows(head.name, head.fingerprint)
+        ]
+        near = np.zeros(len(texts), dtype=bool)
+        near[[i for i, _, _ in near_pairs(texts, seen, head.near_copy_threshold)]] = True
+        for card in {card.gate_fingerprint: card for card in self._store.versions(head.name)}.values():
+            near |= Sketch.load(self._folder(card) / SKETCH_FILE).near(texts, head.near_copy_threshold)
+        return [example for example, is_near in zip(examples, near, strict=True) if not is_near]
 
     def _write_demo(self, name: str, seed: int) -> None:
         if self._task.names != list(DIMENSIONS):

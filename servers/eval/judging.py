@@ -7,14 +7,15 @@ from servers.core.arms import Arm, load_arm
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, write_json
-from servers.core.gate import MAX_VERDICTS, Verdict, level_for_next, shown
+from servers.core.gate import Verdict, level_for_next, shown
 from servers.core.registry import Registry
 from servers.core.task import Task
+from servers.core.wear import worn_out
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
-from servers.eval.verdicts import GateDocument, Record, promotions, records, worn_out
+from servers.eval.verdicts import GateDocument, Record, promotions, records
 
 
 class Judge:
@@ -53,8 +54,8 @@ class Judge:
         if question.problem is not None:
             # It spends nothing, and the sealed rows are not asked: the candidate may come back mended.
             return self._publish(opened, card, candidate, question, decide(question, rows, {}), spent)
-        if len(spent) >= MAX_VERDICTS:
-            raise ValueError(worn_out(card.name, len(spent)))
+        if (worn := worn_out(card.name, len(spent))) is not None:
+            raise ValueError(worn)
         answers = {role: self._answers(card, verdict_id, role, arm, rows) for role, arm in arms.items()}
         record = Record(question=question, verdict=decide(question, rows, answers))
         self._custody.append_verdict(card, record.model_dump(mode="json", by_alias=True))

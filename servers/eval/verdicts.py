@@ -63,12 +63,3 @@ def records(custody: Custody, card: Card) -> list[Record]:
 def promotions(spent: Iterable[Record]) -> list[bool]:
     """For each verdict, oldest first, whether it promoted."""
     return [record.verdict.outcome == "promote" for record in spent]
-
-
-def worn_out(dataset: str, asked: int) -> str:
-    """Why no more verdicts are given, and how to get a fresh split."""
-    return (
-        f"the sealed rows of {dataset!r} are worn out: {asked} verdicts were asked of them, and each sees less than "
-        "the one before; seal rows that nobody has seen, which retires these: "
-        f"etude import FILE --name {dataset} --fresh-gate"
-    )
