@@ -27,4 +27,4 @@ def worn_out(dataset: str, asked: int) -> str | None:
 def verdicts_asked(workspace: Workspace, gate_fingerprint: str) -> int:
     """How many verdicts looked at a sealed split, as far as the cycles' gate.json tell; the judge keeps the count."""
     told = (read_json(path) for path in (workspace.root / "loop").glob("*/gate.json"))
-    return max((gate["verdicts_asked"] for gate in told if gate["gate_fingerprint"] == gate_fingerprint), default=0)
+    return max((gate["verdicts_asked"] for gate in told if gate.get("gate_fingerprint") == gate_fingerprint), default=0)
