@@ -84,7 +84,7 @@ def test_a_student_answers_in_strict_json_and_says_which_weights_served(tmp_path
     task, workspace = load_task("kotone"), Workspace(tmp_path)
     result = trained(workspace, task, rows(task))
 
-    arm = load_arm(MODEL, workspace, task, [])
+    arm = load_arm(MODEL, workspace, task, rows(task))
     vectors = [parse_answer(words, task) for words in arm.answer(["a calm piece", "a fast piece", "", "\ud800"])]
 
     assert (arm.served_by.model_id, arm.served_by.digest) == (MODEL, result.digest)
@@ -111,12 +111,12 @@ def test_files_that_are_not_those_that_were_trained_are_not_served(tmp_path: Pat
     description = model / "student.json"
     description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
     with pytest.raises(ValueError, match="not those that were trained; restore them, or call rollback_model"):
-        load_arm(MODEL, workspace, task, [])
+        load_arm(MODEL, workspace, task, rows(task))
 
     for file in model.iterdir():
         file.unlink()
     with pytest.raises(ValueError, match=r"gone from .*; restore them, or call rollback_model"):
-        load_arm(MODEL, workspace, task, [])
+        load_arm(MODEL, workspace, task, rows(task))
 
 
 def test_a_student_of_another_task_is_refused():

@@ -248,10 +248,11 @@ async def test_a_comparison_on_diagnose_rows_counts_near_copies_once(folder: Pat
     """Bug: as in the gate, groups over a tenth of a small split were parted."""
     one, other = sorted(path.name for path in (folder / "eval" / "runs").iterdir())
 
-    refused, text, found = await call(folder, "compare_models", candidate_evaluation=one, champion_evaluation=other)
+    refused, text, found = await call(folder, "compare_models", champion_evaluation=other, candidate_evaluations=[one])
 
     assert not refused, text
-    assert found["overall"]["clusters"] * COPIES == found["overall"]["n"]
+    (compared,) = found["candidates"]
+    assert compared["overall"]["clusters"] * COPIES == compared["overall"]["n"]
 
 
 async def test_an_evaluation_whose_rows_were_cut_is_refused(folder: Path):
@@ -262,4 +263,4 @@ async def test_an_evaluation_whose_rows_were_cut_is_refused(folder: Path):
 
     refused, text, _ = await call(folder, "list_failures", evaluation_id=first.name)
 
-    assert refused and "holds 4 of" in text
+    assert refused and "is invalid: it holds 4 rows of 4 of the" in text and "call evaluate_model" in text
