@@ -168,7 +168,7 @@ async def test_failures_come_worst_first_and_in_pages(tmp_path: Path):
         wrong = await shop.refusal("list_failures", evaluation_id="eval-0", dimension="warmth")
 
     errors = [failure["abs_error_by_dim"]["warmth"] for failure in first["failures"]]
-    assert again == rule
+    assert again == rule and rule["intervals"].keys() == rule["standard_errors"].keys() >= {"vector_mae", "r2_score"}
     assert errors == sorted(errors, reverse=True) and first["next_offset"] == 50
     assert len(last["failures"]) == 20 and last["next_offset"] is None and last["total"] == 120
     difference = rule["metrics"]["vector_mae"] - constant["metrics"]["vector_mae"]
