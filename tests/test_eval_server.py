@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 
 from servers.core.dataset import DatasetStore
+from servers.core.evaluations import EvaluationStore
 from servers.core.task import Scale
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
@@ -185,18 +186,41 @@ async def test_a_comparison_on_diagnose_rows_counts_near_copies_once(folder: Pat
     """Bug: as in the gate, groups over a tenth of a small split were parted."""
     one, other = sorted(path.name for path in (folder / "eval" / "runs").iterdir())
 
-    refused, text, found = await call(folder, "compare_models", candidate_evaluation=one, champion_evaluation=other)
+    refused, text, found = await call(folder, "compare_models", champion_evaluation=other, candidate_evaluations=[one])
 
     assert not refused, text
-    assert found["overall"]["clusters"] * COPIES == found["overall"]["n"]
+    (compared,) = found["candidates"]
+    assert compared["overall"]["clusters"] * COPIES == compared["overall"]["n"]
 
 
-async def test_an_evaluation_whose_rows_were_cut_is_refused(folder: Path):
-    """Bug: fewer rows read as a smaller split."""
-    (first, *_) = sorted((folder / "eval" / "runs").iterdir())
-    file = first / "rows.jsonl"
-    file.write_text("\n".join(file.read_text().splitlines()[:5]))
+@pytest.mark.parametrize("who", ["constant", "student"])
+async def test_an_invalid_evaluation_does_not_reach_the_gate_and_spends_nothing(folder: Path, who: str):
+    """Ours: neither candidate nor champion is judged by what another model answered."""
+    (file,) = (f for f in (folder / "eval" / "runs").glob("*/rows.jsonl") if f'"mode": "{who}"' in f.read_text())
+    rows_there = [json.loads(line) for line in file.read_text().splitlines()]
+    rows_there[0]["served_by"]["digest"] = "f" * 64
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows_there))
 
-    refused, text, _ = await call(folder, "list_failures", evaluation_id=first.name)
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
 
-    assert refused and "holds 4 of" in text
+    assert refused and f"evaluation {file.parent.name!r} is invalid: a row was answered by" in text
+    assert verdicts_file(folder).read_text() == ""
+
+
+async def test_an_evaluation_under_another_digest_than_the_training_left_is_invalid(folder: Path):
+    """Ours: files that agree with one another, but not with the job that made the model."""
+    evaluations = EvaluationStore(Workspace(folder))
+    (found,) = (e for e in evaluations.all() if e.arm == "student")
+    for file in (folder / "eval" / "runs" / found.evaluation_id).iterdir():
+        file.write_text(file.read_text().replace(found.served_by.digest, "f" * 64))
+
+    with pytest.raises(ValueError, match=r"is invalid: 'student-[0-9a-f]{12}' was trained to other weights"):
+        evaluations.verified(found.evaluation_id)
+
+
+async def test_an_evaluation_says_whether_the_training_is_at_work(folder: Path):
+    """Ours: the student beside its base, the constant, on the same rows."""
+    found = {e.arm: e.differs_from_base for e in EvaluationStore(Workspace(folder)).all()}
+
+    assert found["constant"] is None
+    assert found["student"] is not None and found["student"].base == "constant" and found["student"].active

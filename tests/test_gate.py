@@ -8,10 +8,12 @@ import pytest
 from servers.core.fitness import Fitness, plain_checks, unfit
 from servers.core.gate import Evidence, Verdict, level_for_next, shown, unfit_verdict
 from servers.core.gate import judge as judge_fit
+from servers.core.served import Activity
 from servers.core.task import GateRules
 
 RULES = GateRules(min_gain=0.3, max_worse=1.5)
 ROWS = 400
+ACTIVE = Activity(base="constant", base_digest="0" * 64, share=0.9, largest=31.0, distinct=100, active=True)
 
 
 def evidence(gain: float = 0.0, gains: tuple[float, float, float] | None = None, **changes: object) -> Evidence:
@@ -40,8 +42,7 @@ def fitness(**changes: object) -> Fitness:
         served_rows=120,
         leaked_rows=0,
         p95_latency_ms=3.0,
-        base="constant",
-        differs_from_base=0.9,
+        activity=ACTIVE,
         has_prompt_arm=False,
     )
     return whole.model_copy(update=changes)
@@ -96,7 +97,7 @@ def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_ro
         ({"json_valid_rate": 0.97}, "json_valid_rate", 0.97),
         ({"p95_latency_ms": 1300.0}, "p95_latency_ms", 1300.0),
         ({"leaked_rows": 1}, "no_leakage", 1),
-        ({"differs_from_base": 0.0}, "active", 0.0),
+        ({"activity": ACTIVE.model_copy(update={"share": 0.0, "active": False})}, "active", 0.0),
     ],
 )
 def test_a_candidate_unfit_for_service_is_held_whatever_its_error(changes: dict[str, object], name: str, value: float):
@@ -114,7 +115,7 @@ def test_a_candidate_unfit_for_service_is_held_whatever_its_error(changes: dict[
 
 def test_what_was_not_measured_or_is_not_there_stops_nobody():
     """Ours: no timing is a warning; a model that was made from nothing has no base to differ from."""
-    plain = plain_checks(fitness(p95_latency_ms=None, base=None, differs_from_base=None), RULES)
+    plain = plain_checks(fitness(p95_latency_ms=None, activity=None), RULES)
 
     assert unfit(plain) is None
     details = {check.name: check.detail for check in plain}

@@ -6,6 +6,7 @@ training row that is a near-copy of a sealed one says nothing about how good the
 
 from collections.abc import Sequence
 
+from servers.core.served import Activity
 from servers.core.task import GateRules
 from servers.core.wire import Wire
 
@@ -35,17 +36,15 @@ class Fitness(Wire):
     """Training rows of the candidate that are near-copies of sealed rows."""
     p95_latency_ms: float | None
     """Over single requests after warm-up; None where it was not measured."""
-    base: str | None
-    """What the candidate was made from and must differ from: the base model of an adapter; None where there is none."""
-    differs_from_base: float | None
-    """Share of the diagnose rows that it answers otherwise than its base."""
+    activity: Activity | None
+    """How its answers to the diagnose rows differ from its base's; None where it was made from no base."""
     has_prompt_arm: bool
     """Whether the untrained base model was measured, so that the gate compares with it."""
 
 
 def plain_checks(fitness: Fitness, rules: GateRules) -> list[Check]:
     """The checks that spend nothing: they say nothing about how good the candidate is on the sealed rows."""
-    latency, differs = fitness.p95_latency_ms, fitness.differs_from_base
+    latency, activity = fitness.p95_latency_ms, fitness.activity
     return [
         at_least("json_valid_rate", fitness.json_valid_rate, rules.min_json_valid_rate, "diagnose rows"),
         Check(
@@ -58,12 +57,13 @@ def plain_checks(fitness: Fitness, rules: GateRules) -> list[Check]:
         ),
         Check(
             name="active",
-            passed=differs is None or differs > 0,
+            passed=activity is None or activity.active,
             detail="not applicable: no base model"
-            if differs is None
-            else f"{differs:.3f} of the rows answered otherwise than {fitness.base!r} does, more than 0",
-            value=differs,
-            threshold=None if differs is None else 0.0,
+            if activity is None
+            else f"{activity.share:.3f} of the rows answered otherwise than {activity.base!r} does, more than 0, with "
+            f"{activity.distinct} different answers, more than 1",
+            value=activity and activity.share,
+            threshold=activity and 0.0,
             evidence="diagnose rows",
         ),
         Check(

@@ -52,8 +52,7 @@ class OpenEvidence:
             served_rows=measured.n,
             leaked_rows=leaked_rows,
             p95_latency_ms=measured.metrics["p95_inference_latency_ms"],
-            base=None,
-            differs_from_base=None,
+            activity=measured.differs_from_base,
             has_prompt_arm=self.prompt_model(cycle) is not None,
         )
 
@@ -68,12 +67,12 @@ class OpenEvidence:
         """A model's evaluation in a cycle, with exactly these weights.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none, or it is invalid.
         """
         found = self._evaluations.find(cycle, served.model_id)
         if found is None or found.served_by != served:
             raise ValueError(f"{served.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
-        return found
+        return self._evaluations.verified(found.evaluation_id)
 
     def prompt_model(self, cycle: str) -> str | None:
         """The untrained base model, if it was measured in this cycle."""

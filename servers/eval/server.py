@@ -11,14 +11,13 @@ from servers.core.dataset import DatasetStore
 from servers.core.diagnosis import Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
-from servers.core.metrics import error_matrix
-from servers.core.near_copies import groups
-from servers.core.statistics import Comparison, compare
+from servers.core.served import Activity
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.comparing import ModelComparison, compare_evaluations, one_champion
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
@@ -30,6 +29,7 @@ INSTRUCTIONS = (
     "Begin with describe_task and prepare_dataset."
 )
 SHOWN_TEXT_CHARS = 300
+MAX_CANDIDATES = 30  # to be compared at once
 
 
 class TaskDescription(Wire):
@@ -67,6 +67,9 @@ class EvaluationResult(Wire):
     n_invalid: int
     metrics: dict[str, float | None]
     standard_errors: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    """95 %."""
+    differs_from_base: Activity | None
     run_id: str
     run_url: str
     next: str
@@ -88,12 +91,6 @@ class Failures(Wire):
     failures: list[Failure]
     total: int
     next_offset: int | None
-
-
-class ModelComparison(Wire):
-    overall: Comparison
-    by_dimension: dict[str, Comparison]
-    note: str
 
 
 def build_room(workspace: Workspace, task: Task) -> Room:
@@ -176,7 +173,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     @room.reads()
     def get_evaluation(evaluation_id: EvaluationId) -> EvaluationResult:
         """Show one evaluation again. Next: list_failures."""
-        return _result(evaluations.get(evaluation_id))
+        return _result(evaluations.verified(evaluation_id))
 
     @room.reads()
     def list_failures(
@@ -214,11 +211,17 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         )
 
     @room.reads()
-    def compare_models(candidate_evaluation: EvaluationId, champion_evaluation: EvaluationId) -> ModelComparison:
-        """Compare two models on the same diagnose rows, paired. These rows chose the remedy, so this proves nothing.
-        Next: gate_candidate, which does.
+    def compare_models(
+        champion_evaluation: EvaluationId,
+        candidate_evaluations: Annotated[list[EvaluationId], Field(min_length=1, max_length=MAX_CANDIDATES)],
+    ) -> ModelComparison:
+        """Compare candidates with the champion on the same diagnose rows, paired, and corrected for their number.
+        These rows chose the remedy, so this proves nothing. Next: gate_candidate, which does.
         """
-        return _compare(custody, datasets, evaluations, task, candidate_evaluation, champion_evaluation)
+        champion, *candidates = one_champion(evaluations, champion_evaluation, candidate_evaluations)
+        card = datasets.card(champion.dataset, champion.dataset_version)
+        custody.refuse_other_task(card)
+        return compare_evaluations(evaluations, task, card, champion, candidates)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
@@ -245,30 +248,9 @@ def _result(evaluation: Evaluation) -> EvaluationResult:
         n_invalid=evaluation.n_invalid,
         metrics=evaluation.metrics,
         standard_errors=evaluation.standard_errors,
+        intervals=evaluation.intervals,
+        differs_from_base=evaluation.differs_from_base,
         run_id=evaluation.run_id,
         run_url=evaluation.run_url,
         next="compare_models or gate_candidate for a candidate; list_failures for the worst rows",
-    )
-
-
-def _compare(
-    custody: Custody,
-    datasets: DatasetStore,
-    evaluations: EvaluationStore,
-    task: Task,
-    candidate: str,
-    champion: str,
-) -> ModelComparison:
-    ours, theirs = evaluations.get(candidate), evaluations.get(champion)
-    if ours.diagnose_fingerprint != theirs.diagnose_fingerprint:
-        raise ValueError(f"{candidate!r} and {champion!r} were measured on different rows; evaluate both in one cycle")
-    card = datasets.card(ours.dataset, ours.dataset_version)
-    custody.refuse_other_task(card)
-    first, second = evaluations.rows(candidate), evaluations.rows(champion)
-    clusters = groups([row.text for row in first], card.near_copy_threshold, max_share=1.0).labels
-    errors, others = error_matrix(first, task), error_matrix(second, task)
-    return ModelComparison(
-        overall=compare(errors.mean(axis=1), others.mean(axis=1), clusters),
-        by_dimension={name: compare(errors[:, k], others[:, k], clusters) for k, name in enumerate(task.names)},
-        note="diagnose rows: they chose the remedy and prove nothing; by dimension without correction",
     )
