@@ -57,7 +57,7 @@ def candidates(a: Matrix, b: Matrix, threshold: float) -> Iterator[tuple[Ints, I
     columns_b = prefix_b.T.tocsr()
     # A row of a meets at most so many rows of b; blocks are cut so that together they meet a bounded number.
     meetings = np.cumsum(prefix_a @ np.diff(columns_b.indptr))
-    cuts = np.flatnonzero(np.diff(meetings // BLOCK_CELLS, prepend=0)) if len(meetings) else []
+    cuts: list[int] = np.flatnonzero(np.diff(meetings // BLOCK_CELLS, prepend=0)).tolist()
     for start, end in pairwise([0, *cuts, a.shape[0]]):
         meeting = (prefix_a[start:end] @ columns_b).tocoo()
         i, j = meeting.coords[0].astype(np.int64) + start, meeting.coords[1].astype(np.int64)
