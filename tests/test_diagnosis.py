@@ -98,6 +98,7 @@ def test_copies_that_vote_for_one_another_are_no_signal():
     found = found_in([*rows, *near])
 
     assert found.verdict == "stop" and signal_in(found) == []
+    assert max(dimension.r2 for dimension in found.dimensions.values()) < 0.02
     assert found.copies["near_groups"] > 20
 
 
