@@ -106,7 +106,7 @@ def make_failures(names: list[str], texts: list[str]) -> list[FailureShown]:
 
 def make_gate(outcome: str, **more: Any) -> GateShown:
     shown = [
-        CheckShown(name="json_valid_rate", passed=True, detail="1.000, at least 0.98"),
+        CheckShown(name="json_valid_rate", passed=True, detail="1.000, at least 0.98", evidence="diagnose rows"),
         CheckShown(
             name="no_leakage", passed=True, detail="0 training rows are near-copies of sealed rows, none allowed"
         ),
@@ -120,6 +120,8 @@ def make_gate(outcome: str, **more: Any) -> GateShown:
         n=210,
         level=0.0333,
         verdicts_asked=2,
+        level_left=0.0042,
+        smallest_visible=0.31,
         verdict_id="verdict-2",
         checks=shown,
         **more,

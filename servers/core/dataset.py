@@ -1,7 +1,8 @@
 """Datasets on disk: examples, immutable versions named by their content, and which version of a name is the newest.
 
-Versions of one name share the splits that judge (`diagnose`, and the sealed `gate`); only `train` grows. The gate's
-rows are not here: a card tells how many they are and what their folder in the sealed place is called.
+Versions of one name share the splits that judge (`diagnose`, and the sealed `gate` until it is worn out and another is
+sealed); only `train` grows. The gate's rows are not here: a card tells how many they are and what their folder in the
+sealed place is called.
 A version's folder appears whole, by rename, and the head moves to it afterwards. Writers hold the workspace's lock;
 the first version of a name needs none: two processes that write the same content do not disturb each other.
 """
@@ -210,6 +211,24 @@ class DatasetStore:
         card = self._save(parent.model_copy(update=changed), train, diagnose)
         if version not in self._ancestry(self.head(parent.name)):
             self._set_head(card, replace=True)
+        return card
+
+    def save_resealed(self, parent: Card, gate_size: int, gate_fingerprint: str, recipe: dict[str, Any]) -> Card:
+        """Make a version with the same open rows and another sealed split, and move the head to it.
+
+        The caller holds the workspace's lock.
+        """
+        train = self.train(parent.name, parent.fingerprint)
+        changed = {
+            "fingerprint": _version(parent.task, train, parent.diagnose_fingerprint, gate_fingerprint),
+            "parent": parent.fingerprint,
+            "created_at": now(),
+            "rows": parent.rows.model_copy(update={"gate": gate_size}),
+            "gate_fingerprint": gate_fingerprint,
+            "recipe": recipe,
+        }
+        card = self._save(parent.model_copy(update=changed), train, self.diagnose(parent.name, parent.fingerprint))
+        self._set_head(card, replace=True)
         return card
 
     def _save(self, card: Card, train: Sequence[Example], diagnose: Sequence[Example]) -> Card:

@@ -21,8 +21,9 @@ from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
-from servers.eval.judging import GateDocument, Judge
+from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
 INSTRUCTIONS = (

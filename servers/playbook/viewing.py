@@ -201,7 +201,10 @@ def _predictions(workspace: Workspace, task: Task, facts: Facts) -> PredictionsS
 
 
 def _gate_shown(gate: Mapping[str, Any]) -> GateShown:
-    checks = [CheckShown(name=c["name"], passed=_passed(c), detail=c["detail"]) for c in gate["checks"]]
+    checks = [
+        CheckShown(name=c["name"], passed=_passed(c), detail=c["detail"], evidence=c.get("evidence", ""))
+        for c in gate["checks"]
+    ]
     kept = GateShown.model_fields.keys() & gate.keys() - {"checks"}
     return GateShown(**{key: gate[key] for key in kept}, checks=checks)
 

@@ -123,6 +123,8 @@ class CheckShown(Shown):
     passed: bool | None
     """Null where the check does not apply or was not measured."""
     detail: str = ""
+    evidence: str = ""
+    """What the number was found on."""
 
 
 class GateShown(Shown):
@@ -140,8 +142,12 @@ class GateShown(Shown):
     ci: tuple[float, float] | None = None
     """Interval of `difference` that covers with probability 1 - 2 * level."""
     checks: list[CheckShown] = []
+    smallest_visible: float | None = None
+    """The smallest gain, points, that such rows show at this level, foreseen from the open rows."""
     verdicts_asked: int | None = None
     """How many verdicts this split has given, this one included."""
+    level_left: float | None = None
+    """What the next verdict may spend."""
     verdict_id: str | None = None
 
 
