@@ -248,12 +248,15 @@ def make_view(**changes: Any) -> ReportView:
                     text_model_mae=13.2,
                     constant_mae=17.1,
                     ratio=1.0 if name == "complexity" else 0.77,
+                    ceiling_mae=11.5,
+                    verdict="stop" if name == "complexity" else "train",
                     words="a text model beats the constant",
                 )
                 for name in names
             ],
-            copies={"exact": 4, "near_groups": 9, "conflicting_texts": 2},
-            leakage={"train_diagnose_exact": 0, "train_diagnose_near": 3, "train_gate_near": 0},
+            copies={"exact": 4, "near_groups": 9, "near_rows": 21, "conflicting_texts": 2, "conflicting_rows": 5},
+            leakage={"train_diagnose_exact": 0, "train_diagnose_near": 3, "train_gate_exact": 0, "train_gate_near": 0},
+            outliers={"length": 1, "language": 0},
             label_shift={"energy": 0.04, "nostalgia": -0.21},
             warnings=["two texts stand with different targets"],
         ),

@@ -144,14 +144,14 @@ class Custody:
             raise ValueError(f"the sealed rows of {card.name!r} in {file} are missing or changed; restore the file")
         return rows
 
-    def count_near(self, card: Card, texts: Sequence[str]) -> int:
-        """How many of the texts are near copies of sealed rows.
+    def count_near(self, card: Card, texts: Sequence[str], threshold: float | None = None) -> int:
+        """How many of the texts are near copies of sealed rows, from the card's similarity on or from another.
 
         Raises:
             ValueError: the sketch of the sealed rows cannot be read.
         """
         sketch = Sketch.load(self._folder(card) / SKETCH_FILE)
-        return int(sketch.near(texts, card.near_copy_threshold).sum())
+        return int(sketch.near(texts, threshold or card.near_copy_threshold).sum())
 
     def keep_answers(self, card: Card, verdict_id: str, role: str, answers: Sequence[Answer]) -> None:
         """Keep what a model answered to the sealed rows for one verdict, so that it can be recomputed."""

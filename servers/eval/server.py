@@ -12,6 +12,7 @@ from servers.core.diagnosis import Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.served import Activity
+from servers.core.source_splits import splits_of_source
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
@@ -144,12 +145,17 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         card = datasets.card(opened.dataset, opened.dataset_version)
         custody.refuse_other_task(card)
         train = datasets.train(card.name, card.fingerprint)
+        rows = datasets.diagnose(card.name, card.fingerprint)
+        train_texts = [row.text for row in train]
         found = diagnose(
             card,
             task,
             train,
-            datasets.diagnose(card.name, card.fingerprint),
-            custody.count_near(card, [row.text for row in train]),
+            rows,
+            custody.count_near(card, train_texts),
+            exact_sealed=custody.count_near(card, train_texts, 1.0),
+            diagnose_near_sealed=custody.count_near(card, [row.text for row in rows]),
+            source_splits=splits_of_source(datasets.card(card.name, card.root)),
         )
         with workspace.writing("eval.diagnose_dataset"):
             write_json(path, found.model_dump(mode="json", by_alias=True))
