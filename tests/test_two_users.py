@@ -186,11 +186,17 @@ def machine() -> Iterator[Machine]:
             subprocess.run(["/bin/sh", "-ec", machine.here(line)], check=True)
         files = {"etude.toml": block("toml", "artifacts"), "mcp.json": block("json", "{")}
         files["serve-eval"] = block("sh", "#!/bin/sh")
+        files["serve-augment"] = files["serve-eval"].replace("serve eval", "serve augment")
         for name, content in files.items():
             (root / "srv/etude" / name).write_text(machine.here(content))
-        (root / "srv/etude/serve-eval").chmod(0o755)
         (rule,) = re.findall(r"NOPASSWD: (\S+) \"\"\n", DOCS)
-        with Sudo(root / "bin/sudo", root / "bin/python", ["-n", "-u", "etude-eval", machine.here(rule)], EVAL, GROUP):
+        allowed = [
+            ["-n", "-u", "etude-eval", machine.here(rule).replace("serve-eval", f"serve-{room}")]
+            for room in ("eval", "augment")
+        ]
+        for *_, script in allowed:
+            Path(script).chmod(0o755)
+        with Sudo(root / "bin/sudo", root / "bin/python", allowed, EVAL, GROUP):
             yield machine
     finally:
         os.umask(before)
@@ -298,24 +304,54 @@ def test_the_wrong_user_is_told_whose_the_rows_are(finished: Finished):
     assert "rows.jsonl" not in {path.name for path in in_the_seal(machine)}
 
 
-def test_the_owner_imports_and_the_others_work_on_it(finished: Finished):
-    """Ours: what one user makes, the other reads and adds to."""
-    machine = finished.machine
+def test_a_folder_that_is_not_shared_is_refused_at_the_start(machine: Machine):
+    """Ours: a server that could not write says so in one line before it serves."""
+    folder = machine.root / "not-shared"
+    folder.mkdir()
+    os.chown(folder, EVAL, GROUP)
+
+    done = machine.etude(AGENT, "serve", "retrain", "--artifacts", str(folder))
+
+    whose = f"{folder} belongs to uid {EVAL}, and uid {AGENT} may not use it; run this as uid {EVAL}, or let both users"
+    assert done.returncode == 2 and done.stderr.startswith(f"etude: {whose}") and done.stderr.count("\n") == 1
+
+
+def test_what_the_owner_imports_the_others_can_work_on(machine: Machine):
+    """Ours: the open rows are the group's, the sealed ones are not."""
     world = World(8).splits()["train"][:100]
     written = [{"id": f"w{n}", "text": row.text, **row.target} for n, row in enumerate(world)]
     (machine.root / "srv/etude/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
     (import_command,) = re.findall(r"sh -c '(umask 002; .* import .*)'", DOCS)
 
-    imported = machine.run(EVAL, script=machine.here(import_command))
-    assert imported.returncode == 0, imported.stderr
-    folder = machine.artifacts / "datasets/mine"
-    paths = [folder, *folder.rglob("*")]
-    agent = opened_by(machine, AGENT, paths)
+    done = machine.run(EVAL, script=machine.here(import_command))
 
-    assert agent["read"] == set(paths) and len(paths) == 7
-    assert {path.stat().st_gid for path in paths} == {GROUP}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o2775}
+    assert done.returncode == 0, done.stderr
+    opened = [machine.artifacts / "datasets/mine", *(machine.artifacts / "datasets/mine").rglob("*")]
     (sealed,) = (machine.sealed / "mine").iterdir()
-    assert opened_by(machine, AGENT, [sealed / "gate.jsonl", sealed / "sketch.npz"])["read"] == {sealed / "sketch.npz"}
-    cycled = machine.cycle("--dataset mine")
-    assert cycled.returncode == 0, cycled.stderr
+    readable = opened_by(machine, AGENT, [*opened, *sealed.iterdir()])["read"]
+    assert readable == {*opened, sealed / "sketch.npz"} and len(opened) == 7
+    assert {path.stat().st_gid for path in opened} == {GROUP}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in opened if path.is_dir()} == {0o2775}
+
+
+def test_where_the_augment_server_is_on_the_judges_side_not_even_the_sketch_is_open(machine: Machine):
+    """Ours: the closer set-up of the docs; one user makes rows, the other trains on them."""
+    shared, lists = stat.S_IMODE(machine.sealed.stat().st_mode), machine.root / "srv/etude/mcp.json"
+    servers = json.loads(before := lists.read_text())
+    eval_server = servers["mcpServers"]["eval"]
+    servers["mcpServers"]["augment"] = json.loads(json.dumps(eval_server).replace("serve-eval", "serve-augment"))
+    try:
+        machine.sealed.chmod(0o700)
+        lists.write_text(json.dumps(servers))
+        done = machine.cycle("--dataset demo-4")
+        sealed = in_the_seal(machine)
+        agent = opened_by(machine, AGENT, sealed)
+    finally:
+        machine.sealed.chmod(shared)
+        lists.write_text(before)
+
+    assert done.returncode == 0, done.stderr
+    assert agent == {"listed": set(), "read": set(), "written": set()}
+    assert "sketch.npz" in {path.name for path in sealed}
+    made = max(machine.artifacts.glob("loop/cycle_*/generated_augmented_pairs.jsonl"))
+    assert made.stat().st_uid == EVAL and json.loads(done.stdout)["cycles"][0]["gate"] is not None

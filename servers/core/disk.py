@@ -70,7 +70,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def open_or_create(path: Path, how: int) -> int:
-    """Open a file, making it where it is missing; the handle.
+    """Open a file, making it where it is missing; the handle. A link is not followed: it could lead to what is sealed.
 
     Args:
         path: In a folder that is there.
@@ -78,7 +78,7 @@ def open_or_create(path: Path, how: int) -> int:
     """
     listed_by = path.parent.stat().st_mode
     mode = 0o600 | (0o060 if listed_by & 0o040 else 0) | (0o006 if listed_by & 0o004 else 0)
-    return os.open(path, how | os.O_CREAT, mode)
+    return os.open(path, how | os.O_CREAT | os.O_NOFOLLOW, mode)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,7 +1,7 @@
 """A stand-in for sudo, for tests that are root: what it starts runs as another user, on the caller's own streams.
 
 As a program (`sudo -n -u USER COMMAND`) it hands its three streams and its words to the test's process, which is root
-and knows one rule: which command, without arguments, may be run as which user. As sudo does by default, it passes on
+and knows which commands, without arguments, may be run as which user. As sudo does by default, it passes on
 hardly anything of the environment and sets umask 022.
 """
 
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,13 +26,13 @@ class Sudo:
     Args:
         program: Where the program is put.
         python: What runs it; anybody must be able to.
-        words: What may be asked for, word by word.
+        allowed: What may be asked for, word by word.
         user: Number of the user that the command then runs as.
         group: Number of that user's group.
     """
 
-    def __init__(self, program: Path, python: Path, words: list[str], user: int, group: int) -> None:
-        self._words, self._user, self._group = words, user, group
+    def __init__(self, program: Path, python: Path, allowed: list[list[str]], user: int, group: int) -> None:
+        self._allowed, self._user, self._group = allowed, user, group
         program.write_text(f"#!{python}\n{Path(__file__).read_text()}")
         program.chmod(0o755)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -70,7 +71,7 @@ class Sudo:
             asked = json.loads(said)
             code = DENIED
             try:
-                if asked["words"] == self._words:
+                if asked["words"] in self._allowed:
                     stdin, stdout, stderr = streams
                     code = subprocess.run(
                         asked["words"][-1:], stdin=stdin, stdout=stdout, stderr=stderr, cwd=asked["cwd"], check=False,
@@ -79,7 +80,8 @@ class Sudo:
             finally:
                 for stream in streams:
                     os.close(stream)
-                caller.sendall(bytes([code & 0xFF]))
+                with suppress(BrokenPipeError):  # a client that stops its server does not wait for it for ever
+                    caller.sendall(bytes([code & 0xFF]))
 
 
 def main() -> int:
