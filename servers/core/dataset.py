@@ -9,7 +9,6 @@ the first version of a name needs none: two processes that write the same conten
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,7 +235,7 @@ class DatasetStore:
         _refuse_repeated_ids([*train, *diagnose])
         folder = self._workspace.dataset_dir(card.name, card.fingerprint)
         if not folder.exists():
-            with appearing(folder, mode=0o755) as draft:
+            with appearing(folder) as draft:
                 write_jsonl(draft / "train.jsonl", train)
                 write_jsonl(draft / "diagnose.jsonl", diagnose)
                 write_json(draft / "card.json", card)
@@ -245,6 +244,9 @@ class DatasetStore:
     def _rows(self, name: str, version: str, split: str) -> list[Example]:
         self.card(name, version)
         file = self._workspace.dataset_dir(name, version) / f"{split}.jsonl"
+        if self._workspace.is_sealed(file):
+            # The eval server may open it and shows what diagnose holds: a link there would let anybody see the seal.
+            raise ValueError(f"{file} leads into the sealed folder; put the {split} rows back")
         return read_examples(file)
 
     def _ancestry(self, card: Card) -> set[str]:
@@ -275,15 +277,21 @@ class DatasetStore:
 
 
 @contextmanager
-def appearing(folder: Path, mode: int) -> Iterator[Path]:
+def appearing(folder: Path, mode: int | None = None) -> Iterator[Path]:
     """A draft that becomes `folder` by rename when the block ends well, and vanishes when it does not.
 
     If another process made the folder meanwhile, theirs stays: it is named by its content.
+
+    Args:
+        folder: What is to appear.
+        mode: Its permissions; as the umask has it where none are given.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    draft = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    draft.mkdir(mode=0o777 if mode is None else mode)
     try:
-        draft.chmod(mode)
+        if mode is not None:
+            draft.chmod(mode)  # whatever the umask took away
         yield draft
         try:
             draft.rename(folder)

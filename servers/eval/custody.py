@@ -2,11 +2,13 @@
 
 Only the eval server imports this module. Everything that knows a gate row (its text, its target, a model's answer to
 it, a verdict's numbers) lies in the sealed folder, readable by its owner only. Outside stands how many rows there are
-and a fingerprint of all of them together.
+and a fingerprint of all of them together. Where the eval server has a user of its own, that user may let a group pass
+through the sealed folder (mode 0710): the group can then read the sketches, and nothing else.
 """
 
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from servers.eval.splits import MIN_SIDE_ROWS, SIDES, Side, Splits, draw_sides, 
 DEMO = re.compile(r"demo(?:-([1-9][0-9]{0,8}))?")
 RESERVED_PREFIX = "demo"
 PRIVATE = 0o700
+PASSABLE = (0o710, 0o2710)  # the second hands the group on to what is made inside
 
 
 class Custody:
@@ -138,8 +141,10 @@ class Custody:
         file = self._folder(card) / "gate.jsonl"
         try:
             rows = read_examples(file)
+        except PermissionError:
+            raise
         except OSError as error:
-            raise ValueError(f"cannot read the sealed rows of {card.name!r}: {error}; run as their owner") from error
+            raise ValueError(f"cannot read the sealed rows of {card.name!r}: {error}; restore the file") from error
         if fingerprint(rows) != card.gate_fingerprint:
             raise ValueError(f"the sealed rows of {card.name!r} in {file} are missing or changed; restore the file")
         return rows
@@ -233,12 +238,15 @@ class Custody:
         folder = self._workspace.sealed_dir(name, gate_fingerprint)
         if folder.exists():
             return
+        mode = _passage(self._workspace.sealed_root)
         for above in (self._workspace.sealed_root, folder.parent):
-            above.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-            above.chmod(PRIVATE)
-        with appearing(folder, mode=PRIVATE) as draft:
+            above.mkdir(mode=mode, parents=True, exist_ok=True)
+            above.chmod(mode)
+        with appearing(folder, mode=mode) as draft:
             write_jsonl(draft / "gate.jsonl", gate)
             Sketch.build([row.text for row in gate], secrets.token_bytes(KEY_BYTES)).save(draft / SKETCH_FILE)
+            if mode != PRIVATE:
+                (draft / SKETCH_FILE).chmod(0o640)
             write_jsonl(draft / "verdicts.jsonl", [])
             (draft / "evidence").mkdir(mode=PRIVATE)
 
@@ -247,3 +255,9 @@ class Custody:
 
     def _folder(self, card: Card) -> Path:
         return self._workspace.sealed_dir(card.name, card.gate_fingerprint)
+
+
+def _passage(sealed_root: Path) -> int:
+    """Permissions of the folders down to a sketch: nobody but the owner passes, unless the owner lets the group."""
+    mode = stat.S_IMODE(sealed_root.stat().st_mode) if sealed_root.exists() else PRIVATE
+    return mode if mode in PASSABLE else PRIVATE

@@ -81,6 +81,9 @@ def run(arguments: list[str]) -> int:
     except (ValueError, Busy) as error:
         print(f"etude import: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"etude import: {workspace.denied(error)}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"etude import: cannot use {error.filename!r}: {error.strerror or error}", file=sys.stderr)
         return 1
