@@ -250,7 +250,8 @@ def test_the_agents_user_opens_nothing_of_the_seal_but_the_sketch(finished: Fini
     """Ours: rows, answers and verdicts are closed to the agent's shell; the sketch is there to compare with."""
     paths = in_the_seal(finished.machine)
     files = {path for path in paths if path.is_file()}
-    assert {"gate.jsonl", "sketch.npz", "verdicts.jsonl", "constant.jsonl"} <= {path.name for path in files}
+    assert {"gate.jsonl", "sketch.npz", "verdicts.jsonl"} <= {path.name for path in files}
+    assert any(path.name.endswith(".candidate.jsonl") for path in files), "what the models answered is there, too"
 
     agent, judge = (opened_by(finished.machine, user, paths) for user in (AGENT, EVAL))
 

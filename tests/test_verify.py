@@ -61,6 +61,7 @@ def test_a_verdict_can_be_computed_again_and_agrees(folder: Path, capsys: pytest
         "candidate asked again", "champion asked again", "constant asked again",
     ]  # fmt: skip
     assert {point["finding"] for point in found["points"]} == {"agrees"}
+    assert list(verdicts_file(folder).parent.glob("jobs/*")) == [], "the texts were taken away again"
 
 
 def test_the_sealed_folder_alone_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from servers.core.answers import ServedBy, vector_text
+from servers.core.answers import Answer, ServedBy, vector_text
 from servers.core.dataset import Example
 from servers.core.disk import digest
 from servers.core.medians import weighted_median
@@ -127,3 +127,12 @@ def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Ex
     student = Student.load(intact_folder(workspace, made))
     intact_folder(workspace, made)  # again, so that what was loaded in between are the bytes of that digest
     return StudentArm(task, model_id, student, made.digest, base=ConstantArm(task, train))
+
+
+def answers_of(arm: Arm, rows: Sequence[Example]) -> list[Answer]:
+    """One answer for each row, in order, asked together; untimed."""
+    words = arm.answer([row.text for row in rows])
+    return [
+        Answer(id=row.id, text=text, latency_ms=None, served_by=arm.served_by)
+        for row, text in zip(rows, words, strict=True)
+    ]

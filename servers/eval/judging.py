@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from servers.core.answers import Answer
-from servers.core.arms import Arm, load_arm
+from servers.core.arms import Arm, answers_of, load_arm
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, write_json
@@ -103,11 +103,7 @@ class Judge:
 
     def _answers(self, card: Card, verdict_id: str, role: Role, arm: Arm, rows: Sequence[Example]) -> list[Answer]:
         """What a model says about the sealed rows; kept, so that the verdict can be recomputed."""
-        words = arm.answer([row.text for row in rows])
-        answers = [
-            Answer(id=row.id, text=text, latency_ms=None, served_by=arm.served_by)
-            for row, text in zip(rows, words, strict=True)
-        ]
+        answers = answers_of(arm, rows)
         self._custody.keep_answers(card, verdict_id, role, answers)
         return answers
 

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from servers.core.answers import Answer
-from servers.core.arms import load_arm
+from servers.core.arms import ConstantArm, RuleArm, answers_of, load_arm
 from servers.core.cycle_files import Opening, document, opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.gate import Verdict, level_for_next, shown
+from servers.core.models import trained_model
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
+from servers.eval.sealed_sampling import sample_sealed
 from servers.eval.verdicts import GateDocument, Record, promotions, records
 
 TOLERANCE = 1e-9  # points and probabilities; another machine's linear algebra may differ in the last bits
@@ -127,15 +129,20 @@ class Verifier:
     def _asked_again(
         self, card: Card, question: Question, rows: list[Example], kept: dict[Role, list[Answer]]
     ) -> Iterator[Point]:
-        train = self._datasets.train(card.name, card.root)
         for role, served in question.models.items():
 
             def words(model: str = served.model_id) -> list[str]:
-                arm = load_arm(model, self._workspace, question.task, train)
-                return [arm.served_by.digest, *arm.answer([row.text for row in rows])]
+                return [f"{answer.served_by.digest} {answer.text}" for answer in self._ask(card, question, model, rows)]
 
-            before = [served.digest, *(answer.text for answer in kept[role])]
+            before = [f"{served.digest} {answer.text}" for answer in kept[role]]
             yield _checked(f"{role} asked again", words, before, f"{served.model_id}, word for word")
+
+    def _ask(self, card: Card, question: Question, model: str, rows: list[Example]) -> list[Answer]:
+        """A model's answers: a trained one's in a process of its own, that sees no label."""
+        if model not in (ConstantArm.model_id, RuleArm.model_id):
+            return sample_sealed(self._workspace, question.task, card, trained_model(self._workspace, model), rows)
+        arm = load_arm(model, self._workspace, question.task, self._datasets.train(card.name, card.root))
+        return answers_of(arm, rows)
 
 
 def _decided(
