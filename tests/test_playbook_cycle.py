@@ -12,7 +12,7 @@ from servers.core.registry import Registry
 from servers.playbook.__main__ import main
 from servers.playbook.facts import facts_of
 from servers.playbook.lessons import lessons_of
-from tests.playbook_world import STAND_IN, World, measured_begin, read_back, recorded_begin
+from tests.playbook_world import STAND_IN, World, measured_begin, most_wrong, read_back, recorded_begin
 from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
@@ -177,10 +177,10 @@ async def test_hostile_texts_are_words_in_every_paper(tmp_path: Path) -> None:
 
     async with world.playbook() as playbook:
         cycle, recorded = await recorded_begin(world, playbook)
-        trace = recorded["failures"][0]["trace_id"]
+        worst = recorded["failures"][0]
         remedy = {
-            "trace_id": trace,
-            "dimension": "warmth",
+            "trace_id": worst["trace_id"],
+            "dimension": most_wrong(worst),
             "change": "<img src=x onerror=alert(a)> | ``` [a](http://b)",
         }
         lesson = {"title": "# <b>bold</b>", "text": "```\n![i](javascript:x)\n```", "claims": []}

@@ -9,8 +9,8 @@ from servers.core.dataset import DatasetStore, Example
 from servers.core.disk import read_json, read_jsonl
 from servers.core.workspace import Workspace
 from servers.playbook.book import Playbook
-from servers.playbook.claims import filled
 from servers.playbook.facts import Facts
+from servers.playbook.prose import filled, sources_of
 from servers.playbook.report.view import (
     AugmentationShown,
     ContextShown,
@@ -126,7 +126,7 @@ def remedies_shown(facts: Facts, playbook: Playbook) -> list[RemedyShown]:
         RemedyShown(
             trace=remedy.trace_id,
             dimension=remedy.dimension,
-            change=remedy.change,
+            change=remedy.told,
             text=texts.get(remedy.trace_id, ""),
             error_before=remedy.error_before,
             error_after=remedy.error_after,
@@ -141,7 +141,7 @@ def lessons_shown(playbook: Playbook) -> list[LessonShown]:
         LessonShown(
             title=lesson.title,
             text=filled(lesson.text, lesson.claims),
-            sources=list(dict.fromkeys(f"{claim.source} {claim.metric}" for claim in lesson.claims)),
+            sources=sources_of(lesson.claims),
         )
         for lesson in playbook.lessons
     ]

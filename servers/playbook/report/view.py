@@ -237,9 +237,9 @@ class RemedyShown(Shown):
 class LessonShown(Shown):
     title: str
     text: str
-    """With its figures already filled in."""
+    """With its figures already filled in, each with the number of its source behind it."""
     sources: list[str] = []
-    """Where each figure came from."""
+    """Where each figure came from, the first is number 1."""
 
 
 class PlanShown(Shown):
