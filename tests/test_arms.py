@@ -9,12 +9,15 @@ import pytest
 from servers.core.answers import parse_answer
 from servers.core.arms import StudentArm, load_arm
 from servers.core.dataset import Example
-from servers.core.job_files import TrainResult, write_wire
+from servers.core.disk import write_jsonl
+from servers.core.job_files import SampleSpec, TrainResult, begin_attempt, write_wire
 from servers.core.models import model_digest
 from servers.core.served import activity
 from servers.core.student import Student
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
+from training_jobs.job import Job
+from training_jobs.sample import sample
 
 MODEL = "student-0123456789ab"
 
@@ -53,6 +56,18 @@ def trained(workspace: Workspace, task: Task, train: list[Example]) -> TrainResu
     )
     write_wire(folder / "result.json", result)
     return result
+
+
+def swapped_when_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on somebody changes a model's files just before they are read."""
+    load = Student.load
+
+    def swap_then_load(folder: Path) -> Student:
+        description = folder / "student.json"
+        description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
+        return load(folder)
+
+    monkeypatch.setattr(Student, "load", swap_then_load)
 
 
 def test_the_constant_answers_the_weighted_median_of_the_training_rows(tmp_path: Path):
@@ -124,16 +139,36 @@ def test_files_that_are_swapped_while_they_are_loaded_are_not_served(tmp_path: P
     """Ours: the digest beside every row is that of the bytes that answer, not of those that lay there before."""
     task, workspace = load_task("kotone"), Workspace(tmp_path)
     trained(workspace, task, rows(task))
-    load = Student.load
+    swapped_when_loaded(monkeypatch)
 
-    def swap_then_load(folder: Path) -> Student:
-        description = folder / "student.json"
-        description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
-        return load(folder)
-
-    monkeypatch.setattr(Student, "load", swap_then_load)
     with pytest.raises(ValueError, match="not those that were trained"):
         load_arm(MODEL, workspace, task, rows(task))
+
+
+def test_a_sampling_from_files_that_are_swapped_leaves_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: the same where a job answers, which knows no digest but the one that it takes."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+    write_jsonl(tmp_path / "texts.jsonl", [{"id": "a", "text": "a calm piece"}])
+    folder = workspace.job_dir("sample-1")
+    folder.mkdir()
+    begin_attempt(folder)
+    spec = SampleSpec(
+        job_id="sample-1",
+        model_id=MODEL,
+        task=task,
+        model_dir="../train-0123456789ab/model",
+        texts_file="../../texts.jsonl",
+    )
+    sample(Job(folder, spec))
+    assert (folder / "predictions.jsonl").read_text().count("\n") == 1
+    (folder / "predictions.jsonl").unlink()
+    swapped_when_loaded(monkeypatch)
+
+    with pytest.raises(ValueError, match="changed while it was loaded"):
+        sample(Job(folder, spec))
+
+    assert not (folder / "predictions.jsonl").exists()
 
 
 def test_the_student_stands_on_the_constant_and_the_others_on_nothing(tmp_path: Path):

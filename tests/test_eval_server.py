@@ -224,3 +224,27 @@ async def test_an_evaluation_says_whether_the_training_is_at_work(folder: Path):
 
     assert found["constant"] is None
     assert found["student"] is not None and found["student"].base == "constant" and found["student"].active
+
+
+async def test_several_candidates_are_compared_at_once_and_pay_for_their_number(folder: Path):
+    """Ours: lowest error first, each p-value raw and corrected, and nothing broken where both answer one constant."""
+    await call(folder, "evaluate_model", cycle="begin_mine", model="rule")
+    found = {e.arm: e.evaluation_id for e in EvaluationStore(Workspace(folder)).all()}
+
+    refused, text, compared = await call(
+        folder,
+        "compare_models",
+        champion_evaluation=found["constant"],
+        candidate_evaluations=[found["rule"], found["student"]],
+    )
+
+    assert not refused, text
+    candidates = compared["candidates"]
+    assert {c["evaluation_id"] for c in candidates} == {found["rule"], found["student"]}
+    assert candidates[0]["overall"]["difference"] <= candidates[1]["overall"]["difference"]
+    for candidate in candidates:
+        assert candidate["corrected_p_better"] >= candidate["overall"]["p_better"]
+        assert all(d["corrected_p"] >= d["p"] for d in candidate["by_dimension"].values())
+    # Texts without meaning, in six groups: by luck the student beat the constant on all six.
+    shown = [c["model"] for c in candidates if c["corrected_p_better"] <= compared["level"]]
+    assert compared["best"] == shown[0] == candidates[0]["model"] and compared["indistinguishable"] == ["rule"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from agent.telling import told
 from servers.eval.server import build_room
 from tests.playbook_world import World, measured_begin
 from tests.workshop import call, refusal
@@ -144,3 +145,6 @@ async def test_one_champion_and_each_candidate_once(tmp_path: Path):
     assert found["champion"] == "constant" and rule["model"] == "rule" and "proves nothing" in found["note"]
     assert set(rule["by_dimension"]) == set(world.task.names)
     assert found["best"] is None or rule["corrected_p_better"] <= found["level"]
+    low, high = rule["overall"]["ci"]
+    line = f"rule {rule['overall']['difference']:+.2f} points ({low:+.2f} to {high:+.2f}) on diagnose, no proof"
+    assert told("compare_models", found) == line

@@ -1,15 +1,20 @@
 """Scores of record."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mcp import Client
 
 from servers.core.answers import Answer, ServedBy, vector_text
 from servers.core.dataset import Example
 from servers.core.definitions import definitions_for
 from servers.core.metrics import RowScorer, aggregate, uncertainty
 from servers.core.task import Derived, load_task
+from servers.core.workspace import Workspace
+from servers.eval.server import build_room
+from tests.workshop import call
 
 KOTONE = load_task("kotone")
 STUDENT = ServedBy(backend="student", model_id="student-0", digest="d" * 64)
@@ -211,3 +216,15 @@ def test_an_evaluation_of_nothing_but_invalid_answers_has_the_worst_figures_and_
 
     assert metrics["vector_mae"] == 100 and metrics["mse_norm"] == 1 and metrics["json_valid_rate"] == 0
     assert metrics["r2_score"] == -3 and metrics["intent_score_mean"] == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["kotone", "examples/trails/task.toml"])
+async def test_describe_task_tells_what_each_figure_of_this_task_means(name: str, tmp_path: Path):
+    """Ours: who asks what a figure is need not read the code; trails has no tags, slots or intent score."""
+    task = load_task(name if name == "kotone" else str(Path(__file__).parent.parent / name))
+    async with Client(build_room(Workspace(tmp_path), task).server) as client:
+        metrics = (await call(client, "describe_task"))["metrics"]
+
+    assert list(metrics) == list(definitions_for(task)) and ("slot_exact_match" in metrics) is (name == "kotone")
+    assert metrics["mse_norm"] == "mse_raw / width² (0 to 1; better: lower)"

@@ -143,6 +143,11 @@ DEFINITIONS: dict[str, Definition] = {
 }
 
 
+def in_a_line(definition: Definition) -> str:
+    """A definition for whoever asks what a figure means."""
+    return f"{definition.formula} ({definition.range}; better: {definition.better})"
+
+
 def definitions_for(task: Task) -> dict[str, Definition]:
     """The definitions that apply to a task: it may have no tags, no slots and no intent score."""
     lacking = {

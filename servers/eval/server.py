@@ -8,6 +8,7 @@ from servers.core.arms import load_arm
 from servers.core.backends import Backends, backends_for, tracking_coordinates
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
+from servers.core.definitions import definitions_for, in_a_line
 from servers.core.diagnosis import Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
@@ -39,6 +40,8 @@ class TaskDescription(Wire):
     text_name: str
     scale: Scale
     dimensions: list[Dimension]
+    metrics: dict[str, str]
+    """What each figure means; invalid answers count as the worst."""
     gate: GateRules
     augment: Recipe
     datasets: list[str]
@@ -105,13 +108,16 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
     @room.reads()
     def describe_task() -> TaskDescription:
-        """Say what is read from a text, on which scale, and what the gate demands. Next: prepare_dataset."""
+        """Say what is read from a text, on which scale, what each metric means, and what the gate demands.
+        Next: prepare_dataset.
+        """
         return TaskDescription(
             task=task.name,
             title=cleaned(task.title),
             text_name=task.text_name,
             scale=task.scale,
             dimensions=[_in_words(dimension) for dimension in task.dimensions],
+            metrics={name: in_a_line(definition) for name, definition in definitions_for(task).items()},
             gate=task.gate,
             augment=task.augment,
             datasets=datasets.names(),
