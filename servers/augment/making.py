@@ -72,8 +72,15 @@ class Made:
 class Making:
     """Makes rows for one task; what it makes is saved by whoever asked."""
 
-    def __init__(self, workspace: Workspace, task: Task) -> None:
-        self._workspace, self._task = workspace, task
+    def __init__(self, workspace: Workspace, task: Task, teacher: Teacher | None = None) -> None:
+        """Open it.
+
+        Args:
+            workspace: Where datasets, models and evaluations lie.
+            task: What the rows are for.
+            teacher: Who writes; the configuration's where not given.
+        """
+        self._workspace, self._task, self._given = workspace, task, teacher
         self._datasets = DatasetStore(workspace)
         self._evaluations = EvaluationStore(workspace)
 
@@ -145,6 +152,8 @@ class Making:
         return Made([*weighted, *new], new, passed if refused else [], outcome)
 
     def _teacher(self, opened: Opening, parent: Card) -> Teacher:
+        if self._given is not None:
+            return self._given
         if backends_for(parent).teacher == DemoWorldTeacher.name:
             return DemoWorldTeacher(int(parent.name.removeprefix("demo").removeprefix("-") or 0))
         return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))

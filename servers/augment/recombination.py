@@ -16,7 +16,8 @@ from servers.augment.teachers import Draft
 from servers.core.dataset import Example
 from servers.core.task import Task
 
-CLAUSE = re.compile(r"(?<=[.!?;,])\s+")
+CLAUSE_ENDS = ".!?;,"
+CLAUSE = re.compile(rf"(?<=[{CLAUSE_ENDS}])\s+")
 FOLDS = 5
 MAX_SOURCES = 2_000  # rows whose clauses are used; of more a sample is taken, since six readers are fitted to them
 THIN_SHARE = 1 / 2  # of the focused drafts begin with a row that holds a thin word or lies in a thin range
@@ -108,4 +109,5 @@ def _outer(name: str, rows: Sequence[Example]) -> list[int]:
 def _joined(first: str, second: str) -> str:
     """The first half of one text's clauses and the last half of the other's."""
     head, tail = CLAUSE.split(first.strip()), CLAUSE.split(second.strip())
-    return " ".join([*head[: (len(head) + 1) // 2], *tail[len(tail) // 2 :]])
+    beginning, end = " ".join(head[: (len(head) + 1) // 2]), " ".join(tail[len(tail) // 2 :])
+    return f"{beginning} {end}" if beginning.endswith(tuple(CLAUSE_ENDS)) else f"{beginning}, {end}"

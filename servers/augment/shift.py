@@ -24,7 +24,7 @@ from servers.core.wire import Wire
 
 Floats = NDArray[np.float64]
 MAX_LABEL_SHIFT, MAX_FOCUS_SHIFT = 0.6, 0.85  # an aim pushes its own labels outward; one label everywhere is at 1
-CHANCE = 0.5  # over the square root of the rows: by how much a fair sample strays; a handful of rows shifts nothing
+CHANCE = 0.7  # over the square root of the rows: by how much a fair sample strays; a handful of rows shifts nothing
 MAX_LENGTH_FACTOR = 2.0
 MIN_KNOWN_WORDS = 0.5
 FEW_KNOWN_WORDS = 0.3  # where train knows fewer of diagnose's words than this, words tell nothing (no spaces, say)

@@ -23,7 +23,7 @@ from servers.core.wire import Wire
 
 LEVEL = 0.05  # one-sided; where rows help nothing, one plan in twenty is trusted all the same, and meets the gate
 MIN_GROUPS = 50  # near-copy groups, below which nothing could be shown
-MAX_ROWS = 600  # looked at; of more a sample. Twelve fits of 600 rows take some ten seconds on one core
+MAX_ROWS = 500  # looked at; of more a sample. Some forty fits, of readers and of students, take ten seconds on one core
 
 
 class Trust(Wire):
@@ -106,7 +106,7 @@ def _held_out_errors(
     without, with_rows = np.zeros(len(rows)), np.zeros(len(rows))
     for k in range(FOLDS):
         seen = [row for row, place in zip(rows, fold, strict=True) if place != k]
-        held = np.flatnonzero(fold == k)
+        held = [i for i, place in enumerate(fold) if place == k]
         plain = _student(seen, task)
         drafts = RecombinationTeacher(task, reader_of(plain)).write(round(wanted * len(seen)), aim, seed + k, seen)
         # As the filters would: a text that is there already, or that is to be answered, teaches nothing honest.
