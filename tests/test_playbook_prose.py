@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from servers.playbook.claims import KeptClaim
 from servers.playbook.number_words import figures_in_words
+from servers.playbook.prose import filled, sources_of
 from tests.playbook_world import World, measured_begin
 from tests.test_playbook_claims import claim, lesson
 from tests.workshop import call, refusal
@@ -88,3 +90,11 @@ def test_figures_in_english_words_are_caught_and_honest_prose_is_not() -> None:
 
     assert [text for text in caught if not figures_in_words(text)] == []
     assert [(text, found) for text in honest if (found := figures_in_words(text))] == []
+
+
+def test_a_playbook_of_an_earlier_version_shows_its_figures() -> None:
+    """Ours: its claims hold no words of the server's; value and unit are shown as they were written."""
+    old = KeptClaim.model_validate(claim("evaluation:eval-0123456789ab", "vector_mae", 13.45))
+
+    assert filled("It was {claim:a}.", [old]) == "It was 13.45 points [1]."
+    assert sources_of([old]) == ["evaluation:eval-0123456789ab vector_mae"]

@@ -114,7 +114,8 @@ def write_down(
     checked = [_checked_remedy(workspace, task, facts, remedy, names, judged) for remedy in remedies]
     if judged:
         checked = [_unchanged(standing.get(remedy.trace_id), remedy) for remedy in checked]
-    kept = [_checked_lesson(Sources(workspace), task, lesson, names) for lesson in lessons]
+    sources = Sources(workspace)
+    kept = [_checked_lesson(sources, task, lesson, names) for lesson in lessons]
     merged = before.model_copy(
         update={
             "remedies": list((standing | {remedy.trace_id: remedy for remedy in checked}).values()),
