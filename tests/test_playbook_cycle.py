@@ -274,9 +274,10 @@ def _judge(world: World, cycle: str, outcome: str) -> None:
         "level": 0.025,
         "difference": None,
         "ci": None,
-        "checks": [{"name": "json_valid_rate", "passed": True, "detail": "1.000, at least 0.98"}],
+        "checks": [{"name": "json_valid_rate", "passed": True, "detail": "1.000, at least 0.98", "evidence": "a"}],
         "focus_dimensions": [],
         "verdicts_asked": 1,
+        "level_left": 0.008,
         "asked_at": "2026-01-31T08:00:00Z",
     }
     write_json(world.workspace.cycle_dir(cycle) / "gate.json", gate)

@@ -37,6 +37,13 @@ def opening(workspace: Workspace, cycle: str) -> Opening:
     return Opening.model_validate(read_json(path))
 
 
+def open_cycles(workspace: Workspace, dataset: str) -> list[str]:
+    """Ids of the cycles on a dataset that are not closed."""
+    folders = (path.parent for path in sorted((workspace.root / "loop").glob("*/cycle.json")))
+    unfinished = [folder.name for folder in folders if not (folder / "summary.json").exists()]
+    return [cycle for cycle in unfinished if opening(workspace, cycle).dataset == dataset]
+
+
 def needs_open(workspace: Workspace, cycle: str) -> Opening:
     """The opening of a cycle that is still open.
 

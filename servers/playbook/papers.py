@@ -125,10 +125,13 @@ def _gate(summary: Summary) -> list[str]:
     sealed = "sealed" if gate["difference"] is None else f"{gate['difference']:+.3f} points"
     return [
         f"Gate: verdict {gate['verdicts_asked']} of this split, {gate['n']} sealed rows, level {gate['level']:.4g}, "
-        f"difference {escaped(sealed)}.",
+        f"difference {escaped(sealed)}; the next verdict may spend {gate['level_left']:.4g}.",
         table(
-            ["check", "passed", "detail"],
-            [[escaped(c["name"]), "yes" if c["passed"] else "no", escaped(c["detail"])] for c in gate["checks"]],
+            ["check", "passed", "detail", "found on"],
+            [
+                [escaped(c["name"]), "yes" if c["passed"] else "no", escaped(c["detail"]), escaped(c["evidence"])]
+                for c in gate["checks"]
+            ],
         ),
     ]
 

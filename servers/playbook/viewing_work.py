@@ -44,12 +44,15 @@ def diagnosis_shown(facts: Facts) -> DiagnosisShown | None:
                 text_model_mae=one["text_model_mae"],
                 constant_mae=one["constant_mae"],
                 ratio=one["ratio"],
-                words=one["verdict"],
+                ceiling_mae=one["ceiling_mae"],
+                verdict=one["verdict"],
+                words=one["words"],
             )
             for name, one in found["dimensions"].items()
         ],
         copies=found["copies"],
         leakage=found["leakage"],
+        outliers=found["outliers"],
         # The page says diagnose less train, the diagnosis train less diagnose.
         label_shift={name: -shift for name, shift in found["label_shift"].items()},
         warnings=found["warnings"],
