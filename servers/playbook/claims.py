@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from servers.core.metrics import DEFINITIONS
+from servers.core.definitions import DEFINITIONS
 from servers.core.wire import Wire
 from servers.playbook.differences import Difference, SaidDirection, check_direction, difference_in, in_words
 from servers.playbook.rounding import ROUNDING, as_figure, rounded, rounds_to

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from servers.core.metrics import DEFINITIONS
+from servers.core.definitions import DEFINITIONS
 
 Direction = Literal["lower", "higher", "none"]
 SaidDirection = Literal["better", "worse", "higher", "lower", "none"]
