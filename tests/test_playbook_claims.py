@@ -13,9 +13,9 @@ from servers.core.workspace import Workspace
 from servers.playbook.claims import COMPARED_IN_A_SNAPSHOT
 from servers.playbook.rounding import rounded, rounds_to
 from servers.playbook.server import build_room
-from servers.playbook.units import quantity_of
+from servers.playbook.units import named_path, quantity_of
 from tests.playbook_world import World, measured_begin, most_wrong, recorded_begin
-from tests.proof.figures import evidence_of, figures_of
+from tests.proof.figures import document_of, evidence_of, figures_of
 from tests.workshop import Workshop, call, refusal
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +229,48 @@ async def test_a_difference_is_shown_with_its_direction_whatever_the_prose_says(
             assert words in await refusal(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[entry])
 
 
+async def test_a_check_of_the_gate_and_a_remedied_row_say_their_units_and_ways(tmp_path: Path) -> None:
+    """Ours: a check's figures are what its name says, and an error after is told beside the error before."""
+    world = World(tmp_path)
+    checks = [
+        {"name": "p95_latency_ms", "passed": True, "detail": "", "value": 17.12, "threshold": 1200.0},
+        {"name": "json_valid_rate", "passed": True, "detail": "", "value": 0.985, "threshold": 0.98},
+    ]
+    remedy = {"trace_id": "0" * 32, "dimension": "energy", "change": "new rows", "example_id": "r1"}
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        folder = world.workspace.cycle_dir(cycle)
+        write_json(folder / "gate.json", JUDGED | {"difference": -1.25, "ci": [-2.0, -0.5], "checks": checks})
+        errors = {"error_before": 40.0, "error_after": 31.5}
+        kept = {"cycle": cycle, "candidate": None, "remedies": [remedy | errors], "lessons": [], "updated_at": ""}
+        write_json(folder / "playbook.json", kept)
+        for given, words in [
+            (claim(f"gate:{cycle}", "checks.0.value", 17.1, "ms"), "17.1 ms [1]"),
+            (claim(f"gate:{cycle}", "checks.1.value", 98.5, "%"), "98.5 % [1]"),
+            (
+                claim(f"gate:{cycle}", "difference", -1.25) | {"direction": "better"},
+                "1.25 points lower (which is better)",
+            ),
+            (claim(f"gate:{cycle}", "ci.1", -0.5), "0.5 points lower (which is better)"),
+        ]:
+            await call(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[lesson("So {claim:a}", given)])
+            found = await call(playbook, "search_playbook", query="lesson")
+            assert words in found["entries"][0]["text"]
+            write_json(folder / "playbook.json", kept)
+        after = claim(f"playbook:{cycle}", "remedies.0.error_after", 31.5) | {"direction": "lower"}
+        await call(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[lesson("So {claim:a}", after)])
+        found = await call(playbook, "search_playbook", query="lesson")
+        write_json(folder / "playbook.json", kept)
+        wrong = lesson("{claim:a}", after | {"direction": "worse"})
+        said = await refusal(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[wrong])
+        late = claim(f"gate:{cycle}", "checks.0.value", 17.1, "points")
+        unit = await refusal(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[lesson("{claim:a}", late)])
+
+    assert "31.5 points (lower than before, which is better) [1]" in found["entries"][0]["text"]
+    assert "is 'lower' and 'better', not 'worse'" in said and "the unit is 'ms'" in unit
+
+
 async def test_of_a_snapshot_only_what_was_compared_supports_a_claim(tmp_path: Path) -> None:
     """Bug: runs that nobody here wrote were kept apart in the snapshot, and a claim could rest on them all the same."""
     world = World(tmp_path)
@@ -255,9 +297,12 @@ async def test_every_figure_that_evidence_holds_has_a_unit(tmp_path: Path) -> No
         await shop.follow((await shop.call("open_cycle", dataset="demo"))["cycle"])
     workspace, task = Workspace(tmp_path), load_task("kotone")
     async with Client(build_room(workspace, task).server) as playbook:
-        figures = [figure for ref in evidence_of(workspace) for figure in await figures_of(playbook, ref)]
+        documents = {ref: await document_of(playbook, ref) for ref in evidence_of(workspace)}
+        figures = [figure for ref in documents for figure in await figures_of(playbook, ref)]
     supporting = [f for f in figures if not f.source.startswith("snapshot:") or f.path[0] in COMPARED_IN_A_SNAPSHOT]
-    without = {".".join(f.path) for f in supporting if quantity_of(f.path, task.names) is None}
+    without = {
+        ".".join(f.path) for f in supporting if quantity_of(named_path(f.path, documents[f.source]), task.names) is None
+    }
 
     assert len(supporting) > 500 and without == set()
 

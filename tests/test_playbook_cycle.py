@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.core.disk import write_json
+from servers.core.disk import read_json, write_json
 from servers.core.registry import Registry
 from servers.playbook.__main__ import main
 from servers.playbook.facts import facts_of
@@ -125,6 +125,36 @@ async def test_the_lessons_that_are_suggested_can_be_written_down_as_they_stand(
 
     assert said in " ".join(lesson["text"] for lesson in judged) and "{claim:champion}" in stopped[0]["text"]
     assert "for energy, so it cannot be learned" in judged[-1]["text"] == stopped[-1]["text"]
+
+
+async def test_the_remedies_that_are_suggested_can_be_written_down_as_they_stand(tmp_path: Path) -> None:
+    """Bug: a row was remedied on the dimension that was aimed at, though it erred on others."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        begin = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        await call(playbook, "write_report", cycle=begin, stop_reason="the machine is needed")
+        _serve(world, "constant", begin)
+        cycle = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        await world.measure(cycle, "constant", "rule")
+        calls = await read_back(world, playbook, cycle)
+        await call(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
+        folder = world.workspace.cycle_dir(cycle)
+        signals = {name: {"signal": "weak", "r2": 0.1} for name in world.task.names}
+        write_json(folder / "diagnosis.json", {"verdict": "train", "reason": "signal", "dimensions": signals})
+        snapshot = read_json(folder / "mcp_eval_snapshot.json")
+        for name in world.task.names:
+            spared = [f for f in snapshot["failures_top_k"] if f["abs_error_by_dim"][name] < f["mae_raw"]]
+            aimed = [f for f in snapshot["failures_top_k"] if f not in spared]
+            plan = {"plan_id": "augment-0123456789ab", "focus_dimensions": [name], "outcome": {"added": 1}}
+            write_json(folder / "augmentation_spec.json", plan)
+            write_json(folder / "mcp_eval_snapshot.json", snapshot | {"failures_top_k": [*spared[:4], *aimed[:1]]})
+            (folder / "playbook.json").unlink(missing_ok=True)
+            (step,) = (await call(playbook, "get_cycle", cycle=cycle))["next_steps"]
+            await call(playbook, "write_playbook", **step["arguments"])
+            first, *others = step["arguments"]["remedies"]
+            assert (first["trace_id"], first["dimension"]) == (aimed[0]["trace_id"], name)
+            assert len(others) == 4 and all(remedy["dimension"] != name for remedy in others)
 
 
 async def test_a_verdict_that_was_overtaken_does_not_block_the_cycle(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from servers.playbook.claims import KeptClaim
 from servers.playbook.number_words import figures_in_words
+from servers.playbook.prose import filled, sources_of
 from tests.playbook_world import World, measured_begin
+from tests.report_world import words_of
 from tests.test_playbook_claims import claim, lesson
 from tests.workshop import call, refusal
 
@@ -88,3 +91,33 @@ def test_figures_in_english_words_are_caught_and_honest_prose_is_not() -> None:
 
     assert [text for text in caught if not figures_in_words(text)] == []
     assert [(text, found) for text in honest if (found := figures_in_words(text))] == []
+
+
+async def test_each_figure_can_be_traced_in_every_paper(tmp_path: Path) -> None:
+    """Ours: behind a figure stands the number of its source, and below the lesson the source."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        rule, constant = (world.evaluations.find(cycle, model) for model in ("rule", "constant"))
+        assert rule is not None and constant is not None
+        one, pair = f"evaluation:{rule.evaluation_id}", f"compare:{rule.evaluation_id}:{constant.evaluation_id}"
+        change = float(rule.metrics["vector_mae"] or 0) - float(constant.metrics["vector_mae"] or 0)
+        claims = [claim(one, "n", 20, "rows", "a"), claim(pair, "vector_mae", round(change, 2), name="b")]
+        told = lesson("Of {claim:a} it changed by {claim:b}, and again {claim:a}.", *claims)
+        await call(playbook, "write_playbook", cycle=cycle, remedies=[], lessons=[told])
+        await call(playbook, "write_report", cycle=cycle, stop_reason="the machine is needed")
+
+    way = "lower (which is better)" if change < 0 else "higher (which is worse)"
+    text = f"Of 20 rows [1] it changed by {round(abs(change), 2)} points {way} [2], and again 20 rows [1]."
+    page, draft = words_of(world.text("wandb", "report.html")), world.text("wandb", "report_draft.md").replace("\\", "")
+    assert text in page and f"{one} n" in page and f"{pair} vector_mae" in page
+    assert f"{text}\n\n- [1] {one} n\n- [2] {pair} vector_mae\n" in draft
+
+
+def test_a_playbook_of_an_earlier_version_shows_its_figures() -> None:
+    """Ours: its claims hold no words of the server's; value and unit are shown as they were written."""
+    old = KeptClaim.model_validate(claim("evaluation:eval-0123456789ab", "vector_mae", 13.45))
+
+    assert filled("It was {claim:a}.", [old]) == "It was 13.45 points [1]."
+    assert sources_of([old]) == ["evaluation:eval-0123456789ab vector_mae"]

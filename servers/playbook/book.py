@@ -7,7 +7,7 @@ is one. These rows chose the remedy, so they prove nothing. What was remedied be
 written afterwards changed nothing for the candidate, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -111,10 +111,12 @@ def write_down(
     before = playbook_of(workspace, cycle)
     judged = verdict_of(workspace, cycle) is not None
     standing = {remedy.trace_id: remedy for remedy in before.remedies}
-    checked = [_checked_remedy(workspace, task, facts, remedy, names, judged) for remedy in remedies]
+    rows = _failed_rows(workspace, facts) if remedies else {}
+    checked = [_checked_remedy(task, cycle, rows, remedy, names, judged) for remedy in remedies]
     if judged:
         checked = [_unchanged(standing.get(remedy.trace_id), remedy) for remedy in checked]
-    kept = [_checked_lesson(Sources(workspace), task, lesson, names) for lesson in lessons]
+    sources = Sources(workspace)
+    kept = [_checked_lesson(sources, task, lesson, names) for lesson in lessons]
     merged = before.model_copy(
         update={
             "remedies": list((standing | {remedy.trace_id: remedy for remedy in checked}).values()),
@@ -132,19 +134,29 @@ def bring_up_to_date(workspace: Workspace, cycle: str) -> Playbook:
     return _save(workspace, facts_of(workspace, cycle), playbook_of(workspace, cycle))
 
 
+def _failed_rows(workspace: Workspace, facts: Facts) -> dict[str, ScoredRow | None]:
+    """The cycle's recorded failures by trace, worst first; None where it is not of the champion's newest evaluation."""
+    rows = _rows(workspace, facts.opening.champion, facts)
+    return {trace: rows.get(trace) for trace in recorded_failures(workspace, facts.cycle)}
+
+
 def _checked_remedy(
-    workspace: Workspace, task: Task, facts: Facts, given: RemedyGiven, names: Sequence[str], judged: bool
+    task: Task,
+    cycle: str,
+    rows: Mapping[str, ScoredRow | None],
+    given: RemedyGiven,
+    names: Sequence[str],
+    judged: bool,
 ) -> Remedy:
     what = f"remedy for trace {cleaned(given.trace_id, 64)!r}"
     if given.dimension not in task.names:
         raise ValueError(f"{what}: no dimension {given.dimension!r}; this task has {', '.join(task.names)}")
-    failures = recorded_failures(workspace, facts.cycle)
-    if given.trace_id not in failures:
-        known = ", ".join(list(failures)[:5])
+    if given.trace_id not in rows:
+        known = ", ".join(list(rows)[:5])
         raise ValueError(f"{what}: not among this cycle's recorded failures; the worst are {known}")
-    row = _rows(workspace, facts.opening.champion, facts).get(given.trace_id)
+    row = rows[given.trace_id]
     if row is None:
-        raise ValueError(f"{what}: no diagnose row of the champion's evaluation in {facts.cycle}; measure it again")
+        raise ValueError(f"{what}: no diagnose row of the champion's evaluation in {cycle}; measure it again")
     if given.dimension not in (erring := erring_dimensions(row.abs_error_by_dim)):
         raise ValueError(
             f"{what}: this row errs by {row.abs_error_by_dim[given.dimension]:.2f} points on {given.dimension}, less "

@@ -18,7 +18,7 @@ from servers.core.wire import Wire
 from servers.playbook.differences import Difference, SaidDirection, check_direction, difference_in, in_words
 from servers.playbook.rounding import ROUNDING, as_figure, rounded, rounds_to
 from servers.playbook.sources import Sources
-from servers.playbook.units import quantity_of, read_unit
+from servers.playbook.units import named_path, quantity_of, read_unit
 
 MOST = 10**15  # of a value, either way: nothing here is measured in more
 COMPARED_IN_A_SNAPSHOT = ("eval_summary", "failures_top_k", "failures_len")
@@ -83,7 +83,7 @@ def _checked(sources: Sources, claim: Claim, dimensions: Collection[str]) -> Kep
         )
     document = sources.document(claim.source)
     found = _number_at(document, path, claim)
-    quantity = quantity_of(path, dimensions)
+    quantity = quantity_of(named_path(path, document), dimensions)
     if quantity is None:
         raise ValueError(f"{which} has no known unit; claim a figure that was measured, such as vector_mae")
     dimension = _dimension_of(path, dimensions)

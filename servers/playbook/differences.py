@@ -1,8 +1,8 @@
 """Which way a difference goes, and whether that is better: said by the server, so that no prose can turn it around.
 
-Differences are the figures of `compare:`, the gate's `difference` and its interval (candidate less champion, both), and
-a remedied row's error after, which is told beside the error before. Whether lower or higher is better is the metric's
-own definition.
+Differences are the figures of `compare:`; whatever a document calls `difference`, with its interval `ci`: errors, the
+new one less the old one, wherever in this house; and a remedied row's error after, which is told beside the error
+before. Whether lower or higher is better is the metric's own definition.
 """
 
 import math
@@ -14,7 +14,7 @@ from servers.core.definitions import DEFINITIONS
 
 Direction = Literal["lower", "higher", "none"]
 SaidDirection = Literal["better", "worse", "higher", "lower", "none"]
-_OF_A_VERDICT = frozenset({"difference", "ci"})
+_OF_ERRORS = frozenset({"difference", "ci"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def difference_in(
     *above, metric = path
     if kind == "compare" and above in ([], ["metrics"]) and metric in document["metrics"]:
         return Difference(found, _better(metric, dimensions), told_beside=False)
-    if kind in ("gate", "summary") and _OF_A_VERDICT & set(path):
+    if metric in _OF_ERRORS or (metric.isdecimal() and above[-1:] == ["ci"]):
         return Difference(found, "lower", told_beside=False)
     if kind == "playbook" and metric == "error_after":
         before = document["remedies"][int(path[1])]["error_before"]

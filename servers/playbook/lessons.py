@@ -62,8 +62,8 @@ def _came_out(facts: Facts) -> list[Lesson]:
     champion, candidate = facts.champion, facts.candidate
     if champion is None or candidate is None:
         return []
-    claims = [_error("before", champion), _error("after", candidate)]
-    parts = ["over all dimensions from {claim:before} to {claim:after}"]
+    claims = [_error("before", champion), _error("after", candidate), _difference("change", candidate, champion)]
+    parts = ["over all dimensions from {claim:before} to {claim:after}, that is {claim:change}"]
     for number, name in enumerate(_focus(facts), start=1):
         claims += [_error(f"before_{number}", champion, name), _error(f"after_{number}", candidate, name)]
         parts.append(f"on {name} from {{claim:before_{number}}} to {{claim:after_{number}}}")
@@ -107,14 +107,22 @@ def _lesson(title: str, text: str, claims: list[Claim]) -> Lesson:
 
 
 def _error(claim: str, evaluation: Evaluation, dimension: str | None = None) -> Claim:
-    """A claim about the mean absolute error of one dimension, or of all. An error is never null: see core.metrics."""
+    """A claim about the mean absolute error of one dimension, or of all."""
     metric = f"mae_raw_{dimension}" if dimension else "vector_mae"
+    return _points(claim, f"evaluation:{evaluation.evaluation_id}", metric, _value(evaluation, metric))
+
+
+def _difference(claim: str, candidate: Evaluation, champion: Evaluation) -> Claim:
+    """A claim about what the candidate changed over all dimensions; the server says which way."""
+    source = f"compare:{candidate.evaluation_id}:{champion.evaluation_id}"
+    return _points(claim, source, "vector_mae", _value(candidate, "vector_mae") - _value(champion, "vector_mae"))
+
+
+def _points(claim: str, source: str, metric: str, value: float) -> Claim:
+    return {"id": claim, "source": source, "metric": metric, "value": rounded(value, DECIMALS), "unit": "points"}
+
+
+def _value(evaluation: Evaluation, metric: str) -> float:
     value = evaluation.metrics[metric]
-    assert value is not None
-    return {
-        "id": claim,
-        "source": f"evaluation:{evaluation.evaluation_id}",
-        "metric": metric,
-        "value": rounded(value, DECIMALS),
-        "unit": "points",
-    }
+    assert value is not None  # an error is never null: see core.metrics
+    return value

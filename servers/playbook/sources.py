@@ -40,12 +40,13 @@ _PLACES = ("_file", "_dir")  # endings of settings that hold a place on this mac
 
 
 class Sources:
-    """The documents of one artifacts folder."""
+    """The documents of one artifacts folder, as they are when they are first asked for."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._evaluations = EvaluationStore(workspace)
         self._datasets = DatasetStore(workspace)
+        self._read: dict[str, dict[str, Any]] = {}
 
     def document(self, ref: str) -> dict[str, Any]:
         """What `ref` names.
@@ -53,6 +54,12 @@ class Sources:
         Raises:
             ValueError: the kind or the id is unknown; the message says which kinds there are.
         """
+        # Many claims of one playbook rest on few documents, and a trace is looked for in every evaluation.
+        if ref not in self._read:
+            self._read[ref] = self._document(ref)
+        return self._read[ref]
+
+    def _document(self, ref: str) -> dict[str, Any]:
         kind, _, rest = ref.partition(":")
         parts = rest.split(":")
         readers: dict[str, tuple[int, Callable[..., dict[str, Any]]]] = {

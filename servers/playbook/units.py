@@ -6,8 +6,9 @@ unit, and supports no claim; a new kind of figure gets its line in the table her
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from servers.core.words import cleaned
 
@@ -56,6 +57,7 @@ TEXTS = _count("texts", "rows", "examples", "requests")
 GROUPS = _count("groups", "clusters", "near-copy groups")
 VERDICTS = _count("verdicts")
 FAILURES = _count("failures", "traces", "rows")
+SEEDS = _count("seeds", "candidates")
 
 _SETTINGS = frozenset({"config", "hparams", "next_hparams", "hparam_patch", "changes"})
 """Where hyperparameters stand, whatever they are called."""
@@ -65,28 +67,48 @@ _BY_DIMENSION = {
     "predicted_vector": POINTS,
     "value_ranges": POINTS,
     "label_shift": DEVIATIONS,
+    "shift": DEVIATIONS,
 }
 _NAMED: list[tuple[str, Quantity]] = [
-    (r"vector_mae|mae_raw|mae_raw_.+|.*_mae|mae", POINTS),
-    (r"mse_raw(_.+)?", SQUARED),
-    (r"r2_score(_.+)?|r2|.*_loss|seed|attempt|_?step|of|schema|schema_version", NUMBER),
-    (r"mse_norm(_.+)?|.*_rate|.*_share|share|.*_ratio|ratio|slot_exact_match|near_copy_threshold|level", SHARE),
-    (r"p|p_.+|power", SHARE),
+    (r"vector_mae|valid_vector_mae|mae_raw|mae_raw_.+|.*_mae|mae", POINTS),
+    (r"mse_raw(_.+)?|variance", SQUARED),
+    (r"r2_score(_.+)?|r2|.*_r2|.*_loss|freedom|seed|attempt|_?step|of|schema|schema_version", NUMBER),
+    (r"mse_norm(_.+)?|.*_rate|.*_share|share|.*_ratio|ratio|slot_exact_match|.*_overlap|near_copy_threshold", SHARE),
+    (r"p|p_.+|corrected_p(_.+)?|power|level|level_.+", SHARE),
     (r"intent_score(_mean)?|output_sanity_score", SCORE),
     (r".*_ms", MILLISECONDS),
     (r"seconds|seconds_estimate|.*_seconds|.*_s", SECONDS),
     (r"cost_per_100_requests_usd", PRICE),
     (r".*_usd", DOLLARS),
-    (r"clusters|.*_clusters|near_groups|groups|.*_groups", GROUPS),
+    (r"clusters|clusters_.+|.*_clusters|near_groups|groups|.*_groups", GROUPS),
     (r".*_texts|texts", TEXTS),
     (r"verdicts_asked|verdicts", VERDICTS),
     (r"failures_len", FAILURES),
-    (r"n|n_.+|rows|.*_rows|rows_.+|written|added|replayed", ROWS),
-    (r"dropped|dropped_.+|leakage|copies", ROWS),
-    (r"error_before|error_after|smallest_visible|noise_ceiling", POINTS),
+    (r"seeds", SEEDS),
+    (r"n|n_.+|rows|.*_rows|rows_.+|written|added|replayed|distinct|repeats", ROWS),
+    (r"dropped|dropped_.+|leakage|copies|resemblance|outliers", ROWS),
+    (r"error_before|error_after|smallest_visible|noise_ceiling|largest", POINTS),
+    # The gate's checks: a p-value beside its level, an error beside another, a share, a count.
+    (r".+_better_than_champion|no_dimension_shown_worse|json_valid_rate_sealed|served_by|active", SHARE),
+    (r"vector_mae_.+_than_.+|no_dimension_much_worse", POINTS),
+    (r"no_leakage", ROWS),
 ]
-_AROUND: list[tuple[str, Quantity]] = [(r"difference|differences|ci|standard_error|standard_errors|min_gain", POINTS)]
-"""Names that say what is told of a metric; in points where no metric stands on the path."""
+_AROUND: list[tuple[str, Quantity]] = [
+    (r"difference|differences|ci|.*_error|standard_errors|min_gain|thin_ranges", POINTS),
+    (r"source_splits", ROWS),
+]
+"""Names that say what is told of a metric, and the unit where no metric stands on the path."""
+
+
+def named_path(path: Sequence[str], document: Mapping[str, Any]) -> list[str]:
+    """The path with a check of the gate by its name in place of its position: that says what its figures are."""
+    named, place = list(path), document
+    if "checks" in path[:-1]:
+        at = path.index("checks")
+        for part in path[:at]:
+            place = place[part]
+        named[at + 1] = place["checks"][int(path[at + 1])]["name"]
+    return named
 
 
 def quantity_of(path: Sequence[str], dimensions: Collection[str]) -> Quantity | None:

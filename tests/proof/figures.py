@@ -51,11 +51,17 @@ def evidence_of(workspace: Workspace) -> list[str]:
 
 async def figures_of(playbook: Client, ref: str) -> list[Figure]:
     """The numbers of one document."""
+    return [Figure(ref, path, value) for path, value in _numbers(await document_of(playbook, ref), ())]
+
+
+async def document_of(playbook: Client, ref: str) -> dict[str, Any]:
+    """One document, all its pages."""
     text, offset = "", 0
     while offset is not None:
         page = await call(playbook, "read_evidence", ref=ref, offset=offset)
         text, offset = text + page["text"], page["next_offset"]
-    return [Figure(ref, path, value) for path, value in _numbers(json.loads(text), ())]
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def name_of(figure: Figure) -> str:
