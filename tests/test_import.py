@@ -18,6 +18,7 @@ from servers.core.task import load_task
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.importing import run
+from tests.workshop import Workshop
 
 NAMES = load_task("kotone").names
 GOOD = {name: 50 for name in NAMES}
@@ -25,6 +26,7 @@ SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "
 IMPORT_ALL = """
 import sys
 from servers.eval.importing import run
+from tests.workshop import Workshop
 for source in sys.argv[2:]:
     print(run([source, "--name", f"rows-{len(source)}", "--artifacts", sys.argv[1]]), flush=True)
 """
@@ -44,6 +46,7 @@ def good_rows(n: int) -> list[dict[str, Any]]:
 
 def write_lines(path: Path, rows: list[Any]) -> Path:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.parent.mkdir(exist_ok=True)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return path
 
@@ -79,6 +82,7 @@ def test_a_file_is_imported_and_told_in_one_json_document(tmp_path: Path, capsys
         "rows": {"train": 50, "diagnose": 20, "gate": 30},
         "near_copy_groups": {"groups": 0, "rows": 0, "largest": 1},
         "near_copy_threshold": 0.8,
+        "source_splits": None,
     }
     assert not card.synthetic
     assert {row.id: row.target for row in imported(tmp_path / "a")} == {
@@ -188,7 +192,7 @@ def test_a_file_that_cannot_be_split_well_is_refused_and_nothing_is_written(
     ("source", "arguments", "reason"),
     [
         ("nowhere.jsonl", [], "there is no file"),
-        ("folder", [], "is a folder; give a file that ends in .jsonl, .csv, .parquet"),
+        ("folder", [], "holds no file that ends in .jsonl, .csv, .parquet"),
         ("rows.txt", [], "cannot tell what"),
         ("rows.jsonl", ["--name", "demo-9"], "names that begin with 'demo' are the demo's"),
         ("rows.jsonl", ["--name", "../up"], "dataset '../up' is not a plain name"),
@@ -389,6 +393,92 @@ def test_parquet_is_read_and_no_copy_of_a_row_is_left_on_disk(tmp_path: Path):
     assert done.stderr.splitlines()[2:] == [f"etude import: {str(empty)!r} holds no rows"]
     assert len(imported(tmp_path / "a", f"rows-{len(str(good))}")) == 99
     assert [path for place in places.values() for path in place.rglob("*") if path.is_file()] == []
+
+
+LEAKS = "the source's own splits leak: 10 of 40 test rows stand in train, 5 more nearly"
+
+
+def leaking_splits() -> dict[str, list[dict[str, Any]]]:
+    """Train and test rows that each count from zero; ten tests stand in train, five with a word changed."""
+    rows = good_rows(140)
+    train, test = rows[:100], rows[100:]
+    test[:10] = [{**row, "text": row["text"].upper()} for row in train[:10]]
+    test[10:15] = [{**row, "text": f"zuzuzu {row['text'].partition(' ')[2]}"} for row in train[10:15]]
+    return {"train": train, "test": [{**row, "id": f"r{i}"} for i, row in enumerate(test)]}
+
+
+def test_files_that_bring_their_own_splits_are_taken_together_and_their_leaks_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Ours: sides are drawn anew with copies on one; what the source's own sides shared is said, also on the card."""
+    files = [write_lines(tmp_path / "mine" / f"rows.{n}.jsonl", rows) for n, rows in leaking_splits().items()]
+    artifacts = ["--artifacts", str(tmp_path / "a")]
+    assert run([*map(str, files), "--name", "mine", *artifacts]) == 0
+    out = capsys.readouterr().out
+
+    card = DatasetStore(Workspace(tmp_path / "a")).head("mine")
+    assert "rows: 140 read, 140 kept\n" in out and f"{LEAKS} (Étude drew its own sides" in out
+    assert card.recipe["source"] == "rows.train.jsonl, rows.test.jsonl"
+    assert card.recipe["source_splits"] == {
+        "rows": {"train": 100, "test": 40},
+        "leaks": [{"held_out": "test", "seen_in": "train", "rows": 40, "exact": 10, "near": 5}],
+    }
+    found = imported(tmp_path / "a")
+    assert len({row.id for row in found}) == 140 and {"r0", "test-r0"} <= {row.id for row in found}
+    assert {row.provenance["split"] for row in found} == {"train", "test"}
+
+    assert run([str(tmp_path / "mine"), "--name", "folder", *artifacts, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["source_splits"]["rows"] == {"train": 100, "test": 40}
+    assert run([*map(str, files), "--name", "mine", *artifacts]) == 0
+    assert "was here already, nothing changed" in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+async def test_a_field_that_names_a_split_is_recognised_and_the_diagnosis_says_what_leaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Ours: one file with a split column is the same as several files."""
+    rows = [{**row, "meta": {"split": name.upper()}} for name, split in leaking_splits().items() for row in split]
+    source = write_lines(tmp_path / "rows.jsonl", rows)
+    assert run([str(source), "--name", "mine", "--artifacts", str(tmp_path / "a")]) == 0
+    assert LEAKS in capsys.readouterr().out
+
+    async with Workshop(tmp_path / "a") as workshop:
+        opened = await workshop.call("open_cycle", dataset="mine")
+        told = await workshop.call("diagnose_dataset", cycle=opened["cycle"])
+    assert told["source_splits"]["leaks"][0]["exact"] == 10
+    assert any(note.startswith(LEAKS) for note in told["warnings"])
+
+
+def test_files_whose_names_tell_of_no_split_are_one_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Ours: the parts of a large file are no splits, and a bad row is told with its file."""
+    rows = good_rows(100)
+    parts = [
+        write_lines(tmp_path / "part-1.jsonl", [*rows[:50], "oops"]),
+        write_lines(tmp_path / "part-2.jsonl", rows[50:]),
+    ]
+    assert run([*map(str, parts), "--name", "mine", "--artifacts", str(tmp_path / "a"), "--json"]) == 0
+
+    out, err = capsys.readouterr()
+    assert json.loads(out)["source_splits"] is None and json.loads(out)["kept"] == 100
+    assert err == "part-1.jsonl, line 51: malformed JSON\n"
+    assert run([str(parts[0]), str(parts[0]), "--name", "twice", "--artifacts", str(tmp_path / "a")]) == 1
+    assert "is given twice; name each file once" in capsys.readouterr().err
+
+
+def test_rows_made_for_training_a_language_model_are_read(tmp_path: Path):
+    """Ours: prompt and completion, or messages; the target is the JSON object in the last words."""
+    rows: list[dict[str, Any]] = []
+    for i, row in enumerate(good_rows(90)):
+        answer = json.dumps(row["target"])
+        messages = [{"role": "user", "content": row["text"]}, {"role": "assistant", "content": answer}]
+        rows.append({"prompt": row["text"], "completion": answer} if i % 2 else {"messages": messages})
+    rows += [{"prompt": "no object", "completion": "[1]"}, {"prompt": "no JSON", "completion": "high"}]
+    source = write_lines(tmp_path / "rows.jsonl", rows)
+    assert run([str(source), "--name", "mine", "--artifacts", str(tmp_path / "a")]) == 0
+
+    found = {row.text: row.target for row in imported(tmp_path / "a")}
+    assert found == {row["text"]: row["target"] for row in good_rows(90)}
 
 
 def test_no_sealed_row_is_known_outside_the_sealed_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

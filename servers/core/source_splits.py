@@ -11,7 +11,8 @@ from servers.core.likeness import normalised
 from servers.core.near_copies import near_any
 from servers.core.wire import Wire
 
-LEARNS = ("train", "training")
+LEARNS = "train"
+MAX_SPLITS = 8  # a field with more values is no split
 
 
 class SplitLeak(Wire):
@@ -43,7 +44,11 @@ class SourceSplits(Wire):
             + (f", {leak.near} more nearly" if leak.near else "")
             for leak in self.leaks
         ]
-        return f"the source's own splits leak: {'; '.join(found)}" if found else ""
+        if not found:
+            return ""
+        return (
+            f"the source's own splits leak: {'; '.join(found)} (Étude drew its own sides so that copies stay together)"
+        )
 
 
 def splits_of_source(root: Card) -> SourceSplits | None:
@@ -53,7 +58,7 @@ def splits_of_source(root: Card) -> SourceSplits | None:
 
 
 def compare_splits(texts: Sequence[str], splits: Sequence[str]) -> SourceSplits | None:
-    """What the splits share, each with those before it; None where all rows stand in one.
+    """What the splits share, each with those before it; None where the rows stand in one, or in too many to be splits.
 
     Args:
         texts: Of all rows.
@@ -63,9 +68,9 @@ def compare_splits(texts: Sequence[str], splits: Sequence[str]) -> SourceSplits 
     for text, split in zip(texts, splits, strict=True):
         if split:
             members.setdefault(split, []).append(text)
-    if len(members) < 2:
+    if not 2 <= len(members) <= MAX_SPLITS:
         return None
-    names = sorted(members, key=lambda name: (name.casefold() not in LEARNS, -len(members[name]), name))
+    names = sorted(members, key=lambda name: (name != LEARNS, -len(members[name]), name))
     pairs = [(names[k], earlier) for k in range(1, len(names)) for earlier in names[:k]]
     leaks = [_leak(held_out, members[held_out], seen_in, members[seen_in]) for held_out, seen_in in pairs]
     return SourceSplits(

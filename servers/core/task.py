@@ -109,12 +109,19 @@ class Recipe(Wire):
 
 
 class Layout(Wire):
-    """Where the importer finds things in a row; of several paths the first that is there is taken."""
+    """Where the importer finds things in a row; of several paths the first that is there is taken.
+
+    A path leads by dots into mappings, and by numbers into lists: 'messages.-1.content' is the last message's words.
+    """
 
     id: list[str] = ["id"]
     text: list[str]
     target: list[str]
-    """Dotted paths to a mapping from dimension to value; '' means the row itself."""
+    """Dotted paths to a mapping from dimension to value, or to a string with one as JSON; '' is the row itself."""
+    split: list[str] = ["split", "meta.split", "subset", "partition"]
+    """Which split of its own the source puts the row in; told, and never followed."""
+    source: list[str] = ["source", "meta.source", "meta.generation_source"]
+    """Who or what made the row, so that those who label differently are found."""
 
 
 class Task(Wire):

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from servers.core.dataset import Card, DatasetStore, SplitSizes
-from servers.core.disk import file_digest, now, write_json
+from servers.core.disk import digest, file_digest, now, write_json
 from servers.core.settings import load_settings
+from servers.core.source_splits import SourceSplits, compare_splits, splits_of_source
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Busy, Workspace, checked_name
 from servers.eval.custody import RESERVED_PREFIX, Custody
 from servers.eval.renewing import Renewed, renew
 from servers.eval.row_reading import Columns, Intake, take_in
-from servers.eval.source_files import open_source
+from servers.eval.source_files import open_sources
 from servers.eval.splits import MIN_SIDE_ROWS
 
 MAX_NAME_CHARS = 50  # its beginning is called begin_<name>, and that is a folder's name as well
@@ -33,7 +34,11 @@ SHOWN_FIELDS_CHARS = 200
 EXAMPLE = """example:
   etude import requests.csv --name mine --text request --target energy=e --target warmth=w
 
-The other dimensions are then looked for under their own names. One row a line (.jsonl), or .csv, or .parquet."""
+The other dimensions are then looked for under their own names. One row a line (.jsonl), or .csv, or .parquet.
+
+  etude import train.jsonl validation.jsonl test.jsonl --name mine
+
+Étude draws its own sides, with copies kept together, and says what the source's own splits share."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,6 +74,8 @@ class ImportSummary(Wire):
     rows: SplitSizes
     near_copy_groups: NearCopyGroups
     near_copy_threshold: float
+    source_splits: SourceSplits | None
+    """What the splits that the source came with share; null where it came with none."""
 
 
 def run(arguments: list[str]) -> int:
@@ -98,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path, help="the file: .jsonl, .csv or .parquet")
+    parser.add_argument("source", type=Path, nargs="+", help="files, or a folder of them: .jsonl, .csv or .parquet")
     parser.add_argument("--name", required=True, help="what to call the dataset: a-z, 0-9, '-', '_', '.'")
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
     parser.add_argument("--task", metavar="T", help="a built-in task or a task file (default: kotone)")
@@ -145,23 +152,25 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
     if name.startswith(RESERVED_PREFIX):
         raise ValueError(f"dataset {name!r}: names that begin with {RESERVED_PREFIX!r} are the demo's; choose another")
     columns = Columns(text=asked.text, id=asked.id, target=_target_columns(asked.target, task))
-    source = open_source(asked.source)
-    intake = take_in(source, task, columns)
+    sources = open_sources(asked.source)
+    intake = take_in(sources, task, columns)
     report = workspace.datasets_dir(name) / "import.json"
     least = MIN_SIDE_ROWS if asked.fresh_gate else MIN_ROWS
-    refusal = _refusal(intake, asked.source, asked.max_bad_share, least)
-    _show_rejected(intake, source.unit, None if refusal else report)
+    refusal = _refusal(intake, ", ".join(map(str, asked.source)), asked.max_bad_share, least)
+    _show_rejected(intake, None if refusal else report)
     if refusal:
         raise ValueError(refusal)
     told = {
         "kind": "import",
-        "source": asked.source.name,
-        "source_digest": file_digest(asked.source),
+        "source": ", ".join(source.path.name for source in sources),
+        "source_digest": digest([file_digest(source.path) for source in sources]),
         "read": intake.read,
         "dropped_by_reason": intake.dropped(),
     }
     if len(intake.kept) >= MANY_ROWS:
         print(f"{intake.read} rows read; looking for near copies and splitting them", file=sys.stderr)
+    if own_splits := _own_splits(intake):
+        told["source_splits"] = own_splits.model_dump()
     if asked.fresh_gate:
         with workspace.writing("etude import"):
             return renew(workspace, Custody(workspace, task), name, intake.kept, told)
@@ -170,7 +179,7 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
         card = Custody(workspace, task).create(name, intake.kept, recipe=told)
         if not report.exists():
             rejected = [row.model_dump() for row in intake.rejected]
-            write_json(report, {"schema": 1, "imported_at": now(), "unit": source.unit, **told, "rejected": rejected})
+            write_json(report, {"schema": 1, "imported_at": now(), **told, "rejected": rejected})
     return _summary(card, intake, already_there)
 
 
@@ -190,10 +199,16 @@ def _target_columns(pairs: list[str], task: Task) -> dict[str, str]:
     return columns
 
 
-def _refusal(intake: Intake, source: Path, max_bad_share: float, least: int) -> str | None:
-    """Why the file is not taken, if it is not."""
+def _own_splits(intake: Intake) -> SourceSplits | None:
+    """What the splits that the source came with share."""
+    rows = intake.kept
+    return compare_splits([row.text for row in rows], [row.provenance.get("split", "") for row in rows])
+
+
+def _refusal(intake: Intake, source: str, max_bad_share: float, least: int) -> str | None:
+    """Why the rows are not taken, if they are not."""
     if not intake.read:
-        return f"{str(source)!r} holds no rows"
+        return f"{source!r} holds no rows"
     bad = len(intake.rejected)
     if bad > max_bad_share * intake.read:
         why = f"{bad} of {intake.read} rows are bad, more than --max-bad-share {max_bad_share:g} allows"
@@ -209,12 +224,12 @@ def _refusal(intake: Intake, source: Path, max_bad_share: float, least: int) -> 
     return "; ".join(said)
 
 
-def _show_rejected(intake: Intake, unit: str, report: Path | None) -> None:
+def _show_rejected(intake: Intake, report: Path | None) -> None:
     shown: Counter[str] = Counter()
     for row in intake.rejected:
         if shown[row.reason] < SHOWN_OF_A_REASON and shown.total() < SHOWN_BAD_ROWS:
             shown[row.reason] += 1
-            print(f"{unit} {row.number}: {row}", file=sys.stderr)
+            print(row, file=sys.stderr)
     if (more := len(intake.rejected) - shown.total()) > 0:
         print(f"and {more} more" + (f"; all of them are in {report}" if report else ""), file=sys.stderr)
 
@@ -231,6 +246,7 @@ def _summary(card: Card, intake: Intake, already_there: bool) -> ImportSummary:
         rows=card.rows,
         near_copy_groups=NearCopyGroups.model_validate(card.recipe["near_copy_groups"]),
         near_copy_threshold=card.near_copy_threshold,
+        source_splits=splits_of_source(card),
     )
 
 
@@ -240,6 +256,8 @@ def _in_words(summary: ImportSummary | Renewed) -> str:
     near, rows = summary.near_copy_groups, summary.rows
     dropped = ", ".join(f"{reason}: {count}" for reason, count in summary.dropped_by_reason.items())
     state = "was here already, nothing changed" if summary.already_there else f"version {summary.fingerprint}"
+    own = summary.source_splits
+    leaks = [own.words] if own and own.words else []
     copies = (
         f"{near.rows} rows in {near.groups} groups, the largest of {near.largest}, "
         f"at similarity {summary.near_copy_threshold:g}; none is parted"
@@ -250,6 +268,7 @@ def _in_words(summary: ImportSummary | Renewed) -> str:
             f"rows: {summary.read} read, {summary.kept} kept" + (f", dropped: {dropped}" if dropped else ""),
             f"splits: train {rows.train}, diagnose {rows.diagnose}, gate {rows.gate} (sealed)",
             f"near copies: {copies if near.groups else 'none'}",
+            *leaks,
             f"next: etude cycle --dataset {summary.dataset}",
         ]
     )

@@ -1,10 +1,11 @@
 """From a row of somebody's file to an example: where id, text and target stand, and what is no example."""
 
+import json
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from servers.core.dataset import Example, fingerprint
 from servers.core.task import Layout, Task
 from servers.core.wire import Wire
-from servers.eval.source_files import Source
+from servers.core.words import cleaned
+from servers.eval.source_files import Source, split_named
 
 MAX_ID_CHARS = 200
+MAX_NAME_CHARS = 40  # of a split or source; what is longer is no name
+LIST_PLACE = re.compile(r"-?[0-9]{1,3}")
 DECIMAL_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
@@ -22,13 +26,17 @@ class Rejected(Wire):
     """A row that is no example."""
 
     number: int
-    """The line, or the row's number."""
+    unit: str
+    """What the number counts: line or row."""
+    file: str
+    """The file's name, where there are several."""
     reason: str
     detail: str = ""
     """More about this one row; never a text or an id, which may stand in other rows too."""
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+        place = f"{self.file}, {self.unit} {self.number}" if self.file else f"{self.unit} {self.number}"
+        return f"{place}: {self.reason} ({self.detail})" if self.detail else f"{place}: {self.reason}"
 
 
 class Unfit(ValueError):
@@ -67,40 +75,68 @@ class Intake:
         return dict(Counter(row.reason for row in self.rejected).most_common())
 
 
-def take_in(source: Source, task: Task, columns: Columns) -> Intake:
-    """Read all rows of a source.
+def take_in(sources: Sequence[Source], task: Task, columns: Columns) -> Intake:
+    """Read all rows of the sources.
 
     Raises:
-        ValueError: the source cannot be read.
+        ValueError: a source cannot be read.
     """
     intake = Intake()
-    reader = _RowReader(task, columns, source.untyped)
-    for record in source.records:
-        intake.fields = intake.fields or list(record.fields)
-        try:
-            if record.problem:
-                raise Unfit(record.problem)
-            intake.kept.append(reader.example(record.number, record.fields))
-        except Unfit as unfit:
-            intake.rejected.append(Rejected(number=record.number, reason=unfit.reason, detail=unfit.detail))
+    places: dict[str, tuple[str, int]] = {}
+    for source in sources:
+        reader = _RowReader(task, columns, source, places)
+        for record in source.records:
+            intake.fields = intake.fields or list(record.fields)
+            try:
+                if record.problem:
+                    raise Unfit(record.problem)
+                intake.kept.append(reader.example(record.number, record.fields))
+            except Unfit as unfit:
+                intake.rejected.append(
+                    Rejected(
+                        number=record.number,
+                        unit=source.unit,
+                        file=source.name,
+                        reason=unfit.reason,
+                        detail=unfit.detail,
+                    )
+                )
     return intake
 
 
 class _RowReader:
-    """Reads rows one after the other, because an id may stand only once."""
+    """Reads a source's rows one after the other, because an id may stand only once.
 
-    def __init__(self, task: Task, columns: Columns, untyped: bool) -> None:
-        self._task, self._columns, self._untyped = task, columns, untyped
-        self._places: dict[str, int] = {}  # the number of the row that has an id
+    Args:
+        task: Its dimensions, scale and layout.
+        columns: What the caller said about where things stand.
+        source: The file.
+        places: File and split, and the number, of the row that has an id; shared by all sources.
+    """
+
+    def __init__(self, task: Task, columns: Columns, source: Source, places: dict[str, tuple[str, int]]) -> None:
+        self._task, self._columns, self._source, self._places = task, columns, source, places
+        self._untyped = source.untyped
 
     def example(self, number: int, fields: dict[str, Any]) -> Example:
         text = self._text(fields)
         target = {name: self._value(name, found) for name, found in self._target(fields)}
-        example_id = self._id(fields) or self._id_from_content(text, target)
-        if example_id in self._places:
-            raise Unfit("duplicate id", f"first on {self._places[example_id]}")
-        self._places[example_id] = number
-        return Example(id=example_id, text=text, target=target, source="import")
+        said = _said(fields, self._layout.split)
+        split = split_named(said) or said or self._source.split
+        example_id = self._own_id(fields, f"{self._source.name}/{split}", split) or self._id_from_content(text, target)
+        self._places[example_id] = (f"{self._source.name}/{split}", number)
+        told = {"split": split, "source": _said(fields, self._layout.source)}
+        provenance = {name: value for name, value in told.items() if value}
+        return Example(id=example_id, text=text, target=target, source="import", provenance=provenance)
+
+    def _own_id(self, fields: dict[str, Any], part: str, split: str) -> str | None:
+        """The row's id. Each part of a source may count from one: an id of another part gets its own part's name."""
+        own = self._id(fields)
+        if own in self._places and self._places[own][0] != part:
+            own = f"{split or self._source.name}-{own}"
+        if own in self._places:
+            raise Unfit("duplicate id", f"first on {self._places[own][1]}")
+        return own
 
     @property
     def _layout(self) -> Layout:
@@ -129,6 +165,8 @@ class _RowReader:
                 values = fields  # a flat table: each dimension has a column of its own name
             if values is None:
                 raise Unfit("no target")
+            if isinstance(values, str):
+                values = _parsed(values)
             if not isinstance(values, Mapping):
                 raise Unfit("target is not an object")
         for name in self._task.names:
@@ -178,15 +216,34 @@ def _first(fields: Mapping[str, Any], paths: list[str]) -> Any:
     return next((found for path in paths if (found := _at(fields, path)) is not None), None)
 
 
-def _at(fields: Mapping[str, Any], path: str) -> Any:
+def _at(fields: Any, path: str) -> Any:
     """What stands at a dotted path; '' is the row itself, None is nothing. A field's name may hold dots of its own."""
     if not path:
         return fields
-    if path in fields:
-        return fields[path]
     name, _, rest = path.partition(".")
-    inner = fields.get(name)
-    return _at(inner, rest) if rest and isinstance(inner, Mapping) else None
+    if isinstance(fields, Mapping):
+        return fields[path] if path in fields else _at(fields.get(name), rest) if rest else None
+    if isinstance(fields, list) and LIST_PLACE.fullmatch(name):
+        place = int(name)
+        return _at(fields[place], rest) if -len(fields) <= place < len(fields) else None
+    return None
+
+
+def _said(fields: Mapping[str, Any], paths: list[str]) -> str:
+    """A short name at the first path where something stands; '' where it is no name."""
+    found = _first(fields, paths)
+    if not isinstance(found, str):
+        return ""
+    name = cleaned(found.strip(), MAX_NAME_CHARS + 1)
+    return name if len(name) <= MAX_NAME_CHARS else ""
+
+
+def _parsed(words: str) -> Any:
+    """The JSON that a string holds, as in a completion; None where it holds none."""
+    try:
+        return json.loads(words)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _at_column(column: str | None) -> str:

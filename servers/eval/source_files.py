@@ -10,9 +10,10 @@ streaming reader of `datasets` leaves threads behind that now and then kill the 
 
 import csv
 import json
+import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,11 @@ from typing import Any, BinaryIO
 MAX_LINE_BYTES = 1 << 20  # of JSON; a longer line is no row but a file without line breaks
 FIRST_BYTES = 64  # enough to see how a file begins
 BATCH_ROWS = 1000  # of Parquet at a time
+SPLIT_WORDS = {
+    "train": {"train", "training"},
+    "validation": {"validation", "valid", "val", "dev"},
+    "test": {"test", "testing", "holdout"},
+}
 OTHER_SEPARATORS = (";", "\t", "|")  # what spreadsheets write where the comma is the decimal mark
 
 
@@ -39,11 +45,43 @@ class Record:
 class Source:
     """A file's rows, and how they are to be read."""
 
+    path: Path
     records: Iterator[Record]
     unit: str
     """What the numbers count: line or row."""
     untyped: bool
     """Whether every field is a text, as in CSV, so that numbers are written in characters."""
+    name: str = ""
+    """The file's name, where there are several."""
+    split: str = ""
+    """Which of the source's own splits the file is, by its name; '' where it tells of none."""
+
+
+def open_sources(paths: Sequence[Path]) -> list[Source]:
+    """The rows of files, and of the files in folders.
+
+    Raises:
+        ValueError: a file cannot be read or stands twice, or a folder holds none; one line that says why.
+    """
+    files = [file for path in paths for file in (_within(path) if path.is_dir() else [path])]
+    if twice := [file for k, file in enumerate(files) if file.resolve() in {other.resolve() for other in files[:k]}]:
+        raise ValueError(f"{str(twice[0])!r} is given twice; name each file once")
+    if len(files) == 1:
+        return [open_source(files[0])]
+    return [replace(open_source(file), name=file.name, split=split_named(file.stem)) for file in files]
+
+
+def split_named(name: str) -> str:
+    """'train', 'validation' or 'test' where a word of the name says so, else ''."""
+    said = re.split(r"[^a-z]+", name.casefold())
+    return next((split for split, others in SPLIT_WORDS.items() if set(said) & others), "")
+
+
+def _within(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS and path.is_file())
+    if not found:
+        raise ValueError(f"the folder {str(folder)!r} holds no file that ends in {', '.join(KINDS)}")
+    return found
 
 
 def open_source(path: Path) -> Source:
@@ -53,13 +91,12 @@ def open_source(path: Path) -> Source:
         ValueError: the file cannot be read, now or while its rows are taken; one line that says why.
     """
     kind = KINDS.get(path.suffix.lower())
-    if path.is_dir():
-        raise ValueError(f"{str(path)!r} is a folder; give a file that ends in {', '.join(KINDS)}")
     if not path.exists():
         raise ValueError(f"there is no file {str(path)!r}")
     if kind is None:
         raise ValueError(f"cannot tell what {str(path)!r} holds; its name must end in {', '.join(KINDS)}")
-    return Source(_one_line_errors(kind(path), path), unit="row" if kind is _parquet else "line", untyped=kind is _csv)
+    unit = "row" if kind is _parquet else "line"
+    return Source(path, _one_line_errors(kind(path), path), unit=unit, untyped=kind is _csv)
 
 
 def _one_line_errors(records: Iterator[Record], path: Path) -> Iterator[Record]:

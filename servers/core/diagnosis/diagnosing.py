@@ -157,7 +157,7 @@ def _about_leaks(
             f"on, not from {THRESHOLD:g}"
         )
     if source_splits is not None and source_splits.words:
-        notes.append(f"{source_splits.words}; Étude drew its own sides so that copies stay together")
+        notes.append(source_splits.words)
     return notes
 
 
