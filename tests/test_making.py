@@ -1,6 +1,5 @@
 """Making rows, whoever asks: what is counted, what is refused as a whole, what is replayed."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +15,10 @@ from servers.core.near_copies import SKETCH_FILE, Sketch
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 from tests.doubles.clauses import clause_rows, clause_task
+from tests.doubles.teacher import ScriptedTeacher
 
 KOTONE = load_task("kotone")
 HELD_OUT = "the last tram home, empty, and a radio somewhere behind a wall"
-
-
-class Scripted:
-    """A teacher fed by a list."""
-
-    name = "scripted"
-
-    def __init__(self, drafts: list[Draft]) -> None:
-        self._drafts = drafts
-        self.asked_for: list[Aim] = []
-
-    def write(self, n: int, aim: Aim, seed: int, train: Sequence[Example]) -> list[Draft]:
-        self.asked_for.append(aim)
-        return self._drafts[:n]
 
 
 def demo(split: str) -> list[Example]:
@@ -64,7 +50,7 @@ def opened(card: Card) -> Opening:
 
 def make(folder: Path, drafts: list[Draft], replay: int = 0, train: list[Example] | None = None) -> Made:
     workspace, card = imported(folder, KOTONE, train or demo("train"), demo("diagnose"))
-    making = Making(workspace, KOTONE, Scripted(drafts))
+    making = Making(workspace, KOTONE, ScriptedTeacher(drafts))
     return making.make(opened(card), card, "augment-1", ["nostalgia", "acousticness"], 100, replay, 1)
 
 
@@ -165,7 +151,7 @@ def test_recombination_that_is_not_trusted_writes_nothing_and_says_why(tmp_path:
 def test_the_aim_of_a_plan_is_what_its_teacher_is_asked_for(tmp_path: Path):
     """Ours: what was written down when it was planned, not what would be found later; without one it is looked for."""
     workspace, card = imported(tmp_path, KOTONE, demo("train"), demo("diagnose"))
-    teacher, planned = Scripted(good_drafts()), Aim(focus_dimensions=["nostalgia"])
+    teacher, planned = ScriptedTeacher(good_drafts()), Aim(focus_dimensions=["nostalgia"])
     making = Making(workspace, KOTONE, teacher)
 
     making.make(opened(card), card, "augment-1", ["nostalgia"], 60, 0, 1, aim=planned)
