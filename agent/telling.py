@@ -46,6 +46,8 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
         case "plan_augmentation":
             return f"aims at {', '.join(result['focus_dimensions']) or 'more of the same'}"
         case "augment_dataset":
+            if result.get("why_nothing"):
+                return f"no rows added: {result['why_nothing']}"
             dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
             return f"{result['added']} rows added, {result['replayed']} replayed; dropped: {dropped or 'none'}"
         case "plan_retrain":

@@ -134,13 +134,17 @@ async def test_new_rows_are_filtered_counted_and_only_for_train(begun: Path):
         cycle = (await shop.call("open_cycle", dataset=DEMO))["cycle"]
         await shop.follow(cycle, until="plan_augmentation")
         unknown = await shop.refusal("plan_augmentation", cycle=cycle, focus_dimensions=["loudness"])
-        plan = await shop.call("plan_augmentation", cycle=cycle, focus_dimensions=["nostalgia"], new_rows=60)
+        nostalgia = {"cycle": cycle, "focus_dimensions": ["nostalgia"], "new_rows": 60}
+        too_many = await shop.refusal("plan_augmentation", **nostalgia, replay_rows=29)
+        plan = await shop.call("plan_augmentation", **nostalgia)
         made = await shop.call("augment_dataset", plan_id=plan["plan_id"])
         again = await shop.call("augment_dataset", plan_id=plan["plan_id"])
         other = await shop.refusal("plan_augmentation", cycle=cycle, focus_dimensions=["warmth"])
         published = await shop.call("publish_dataset", dataset=DEMO, dataset_version=made["dataset_version"])
 
-    assert "this task has energy" in unknown and "carried out" in other
+    assert "this task has energy" in unknown and "carried out" in other and "28 or fewer" in too_many
+    assert "nostalgia 80 to 100" in plan["why"] and "train seldom says" in plan["why"] and len(plan["why"]) <= 500
+    assert made["why_nothing"] is None
     assert made == again and made["parent"] == before["dataset_version"]
     assert made["added"] + sum(made["dropped"].values()) == 60 and made["dropped"]["two readings disagree"] >= 3
     assert made["rows"] == {"train": 280 + made["added"], "diagnose": 120, "gate": 600}

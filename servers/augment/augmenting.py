@@ -9,7 +9,7 @@ from pydantic import Field
 from servers.augment.aim import Aim, ThinRange, ThinWord
 from servers.augment.making import Making, Outcome
 from servers.augment.replay import refuse_too_many
-from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK
+from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Teacher
 from servers.core.backends import backends_for
 from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
@@ -77,11 +77,11 @@ class AugmentationSpec(Wire):
 class Augmenting:
     """Plans and their execution for one task."""
 
-    def __init__(self, workspace: Workspace, task: Task) -> None:
+    def __init__(self, workspace: Workspace, task: Task, teacher: Teacher | None = None) -> None:
         self._workspace, self._task = workspace, task
         self._datasets = DatasetStore(workspace)
         self._evaluations = EvaluationStore(workspace)
-        self._making = Making(workspace, task)
+        self._making = Making(workspace, task, teacher)
 
     def plan(self, cycle: str, focus: Sequence[str], new_rows: int | None, replay_rows: int | None) -> AugmentationSpec:
         """Write down what is to be made.

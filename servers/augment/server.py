@@ -7,6 +7,7 @@ from pydantic import Field
 from servers.augment.augmenting import AugmentationSpec, Augmenting
 from servers.augment.making import Outcome
 from servers.augment.publishing import publish
+from servers.augment.teachers import Teacher
 from servers.core.dataset import DatasetStore, SplitSizes
 from servers.core.task import Task
 from servers.core.wire import Wire
@@ -16,6 +17,7 @@ from servers.room import CycleId, DatasetName, Room
 
 INSTRUCTIONS = "Makes new training rows for weak dimensions, filtered and versioned. Begin with plan_augmentation."
 SHOWN_TEXT_CHARS = 200
+WHY_CHARS = 500
 
 
 class DatasetEntry(Wire):
@@ -71,10 +73,10 @@ class Published(Wire):
     files: list[str]
 
 
-def build_room(workspace: Workspace, task: Task) -> Room:
-    """The augment server over one artifacts folder, for one task."""
+def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None) -> Room:
+    """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
     room = Room("augment", INSTRUCTIONS, workspace)
-    datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task)
+    datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, teacher)
 
     @room.reads()
     def list_datasets() -> Datasets:
@@ -113,7 +115,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             replay_rows=spec.replay_rows,
             teacher=spec.teacher,
             cost_usd=0.0,
-            why=spec.rationale,
+            why=cleaned(spec.rationale, WHY_CHARS),
             next="augment_dataset",
         )
 

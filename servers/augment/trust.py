@@ -3,13 +3,16 @@
 Two questions. Does the reader that labels new texts read left-out train rows better than the student does? A teacher
 who reads worse than the pupil has nothing to say. And does a student that is also trained on recombined rows err less
 on rows that neither it nor the teacher saw: five folds of whole near-copy groups, paired by row, one-sided and
-clustered as the gate's test is. Rows whose help cannot be shown here deserve no verdict, of which there are few.
+clustered as the gate's test is, and with the variance that the folds' common training rows hide (Nadeau & Bengio 2003,
+"Inference for the generalization error"). Rows whose help cannot be shown deserve no verdict, of which there are few.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from servers.augment.aim import Aim
 from servers.augment.clause_reader import ClauseReader, Floats
@@ -22,6 +25,7 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 
 LEVEL = 0.05  # one-sided; where rows help nothing, one plan in twenty is trusted all the same, and meets the gate
+FOLDS_SHARE_ROWS = math.sqrt(1 + FOLDS / (FOLDS - 1))  # Nadeau & Bengio's (1/J + 1/(J-1)) over the naive 1/J
 MIN_GROUPS = 50  # near-copy groups, below which nothing could be shown
 MAX_ROWS = 500  # looked at; of more a sample. Some forty fits, of readers and of students, take ten seconds on one core
 
@@ -78,18 +82,19 @@ def trust_in_recombination(
     fold = random.permutation(n_groups)[clusters] % FOLDS
     without, with_rows = _held_out_errors(task, rows, fold, aim, wanted, seed, threshold)
     found = compare(with_rows, without, clusters, LEVEL)
-    shown = found.p_better <= LEVEL and found.difference < 0
+    spread = found.standard_error * FOLDS_SHARE_ROWS
+    p_better = float(stdtr(found.clusters - 1, found.difference / spread)) if spread > 0 else 1.0
     return Trust(
         distrust=None
-        if shown
+        if p_better <= LEVEL
         else (
             f"a student trained on recombined rows as well errs {found.difference:+.2g} points on held-out train rows "
-            f"(below 0 is better; p {found.p_better:.2g}, {LEVEL:g} is needed)"
+            f"(below 0 is better; p {p_better:.2g}, {LEVEL:g} is needed)"
         ),
         teacher_error=taught,
         student_error=learned,
         difference=found.difference,
-        p_better=found.p_better,
+        p_better=p_better,
     )
 
 

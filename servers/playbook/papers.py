@@ -147,6 +147,11 @@ def _augmentation(facts: Facts) -> list[str]:
         f"double. Aim: {escaped(', '.join(spec['focus_dimensions']) or 'more of the same')}. "
         f"{escaped(spec['rationale'], 1000)}.",
         f"Dropped by the filters: {escaped(dropped, 1000)}.",
+        *(
+            f"No row was added: {escaped(why, 1000)}."
+            for why in (outcome.get("distrusted"), outcome.get("refused"))
+            if why
+        ),
     ]
 
 

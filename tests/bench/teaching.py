@@ -14,8 +14,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from servers.augment.filters import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK
-from servers.augment.teachers import DemoWorldTeacher, Draft
+from servers.augment.aim import Aim
+from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, DemoWorldTeacher, Draft
 from servers.core.dataset import Example
 from servers.core.demo_world.world import BLIND, DIMENSIONS, World
 from servers.core.gate import VETO_LEVEL
@@ -68,7 +68,7 @@ def gains(seed: int) -> dict[str, tuple[float, bool]]:
     before = np.abs(base.predict(held) - truth)
     hardest = np.argsort(-np.abs(base.predict(texts) - labels).mean(axis=1))
     train = [Example(id=str(k), text=text, target={}, source="demo-world") for k, text in enumerate(texts)]
-    drafts = DemoWorldTeacher(seed).write(100, BLIND, 5, train)
+    drafts = DemoWorldTeacher(seed).write(100, Aim(focus_dimensions=list(BLIND)), 5, train)
     found = {}
     for name, (keep, label, replayed) in WAYS.items():
         kept = [draft for draft in drafts if keep(draft)]
