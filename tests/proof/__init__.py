@@ -1,0 +1,1 @@
+"""Simulations that show how often the judge is fooled; `make proof` runs them."""
