@@ -76,8 +76,8 @@ def measured(drawn: Population) -> str:
     """What the population is, in a paragraph."""
     paired = drawn.retrainings.mean(axis=2)
     spread, z = paired.std(axis=1), paired / paired.std(axis=1, keepdims=True)
-    first = drawn.errors(drawn.alone(0)).mean(axis=1)
-    together = [np.corrcoef(first, first + row)[0, 1] for row in paired[:1]]
+    before = drawn.older.mean(axis=2)
+    together = [np.corrcoef(older, older + more)[0, 1] for older, more in zip(before, paired, strict=True)]
     by_dimension = drawn.retrainings.std(axis=1)
     skew, tails = (z**3).mean(axis=1), (z**4).mean(axis=1)
     return (
@@ -87,13 +87,14 @@ def measured(drawn: Population) -> str:
         f"{spread.min():.2f} to {spread.max():.2f} points (a paired standard error of {spread.min() / 240**0.5:.2f} to "
         f"{spread.max() / 240**0.5:.2f} at 240 rows), {by_dimension.min():.1f} to {by_dimension.max():.1f} on single "
         f"dimensions, a skew of {skew.min():+.1f} to {skew.max():+.1f}, a kurtosis of {tails.min():.1f} to "
-        f"{tails.max():.1f} (3 is the bell curve's); the two errors correlate {together[0]:.2f} in the first line."
+        f"{tails.max():.1f} (3 is the bell curve's); the errors of the two correlate with {min(together):.2f} to "
+        f"{max(together):.2f}."
     )
 
 
 def main() -> int:
     runs, verdicts = (int(a) for a in (*sys.argv[1:3], *map(str, (RUNS, VERDICTS)[len(sys.argv[1:3]) :])))
-    drawn = population()
+    about = measured(population())  # here, before there are two processes
     found = {}
     for setting in SETTINGS:
         found[setting.words] = counts(setting, runs, verdicts)
@@ -104,19 +105,20 @@ def main() -> int:
     print_section(
         "False promotions",
         f"false_promotions {runs} {verdicts}",
-        f"Share of {runs:,} runs in which at least one of {verdicts} successive verdicts promoted a candidate whose true "
-        f"error equals its champion's, with its exact 95 % interval. The bound is {bound:.0%}: "
+        f"Share of {runs:,} runs in which at least one of {verdicts} successive verdicts promoted a candidate whose "
+        f"true error equals its champion's, with its exact 95 % interval. The bound is {bound:.0%}: "
         f"{'kept' if kept else 'BROKEN'}.",
-        measured(drawn),
+        about,
         table(["the agent, the sealed split", *names], [
             [words, *(share(by_rule[name], runs) for name in names)] for words, by_rule in found.items()
         ]),
-        "*At random*: no verdict has anything to do with the one before, the hardest case for levels that are added up. "
-        "*Combines*: weighted means of the models that looked good on the diagnose rows and in whatever was shown, aimed "
-        f"at the dimensions where they look best. *One truly better in 10*: by {TRUE_GAIN:g} points, promoted and shown; "
-        "what such a promotion did not need goes on to the next verdicts, and promoting it is not counted. The first "
-        "column is what Étude does; the second and third show that its level comes from the tests, not from the checks "
-        "around them. The last two show the difference after every verdict, as such rules do.",
+        "*At random*: no verdict has anything to do with the one before, the hardest case for levels that are added "
+        "up. *Combines*: weighted means of the models that looked good on the diagnose rows and in whatever was shown, "
+        "aimed at the dimensions where they look best. *One truly better in 10*: by "
+        f"{TRUE_GAIN:g} points, promoted and shown; what such a promotion did not need goes on to the next verdicts, "
+        "and promoting it is not counted. The first column is what Étude does; the second and third show that its level "
+        "comes from the tests, not from the checks around them. The last two show the difference after every verdict, "
+        "as such rules do.",
     )  # fmt: skip
     return 0 if kept else 1
 

@@ -102,9 +102,9 @@ def main() -> int:
         f"policies {n_seeds} {cycles}",
         f"The demo world, seeds 1 to {n_seeds}, {cycles} cycles each: the champion's error on the 1,000 holdout rows, "
         f"which nothing in a loop reads, in points and as a share of the constant's "
-        f"({np.mean([seed.constant for seed in seeds]):.2f} points); means over the seeds. Étude is at {reached:.3f} of "
-        f"the constant after {BOUND_AFTER} cycles (bound {BOUND_RATIO:g}), and {harmful} of its {count} promotions made "
-        f"the holdout worse (bound {BOUND_HARMFUL:.0%}): {'kept' if kept else 'BROKEN'}.",
+        f"({np.mean([seed.constant for seed in seeds]):.2f} points); means over the seeds. Étude is at {reached:.3f} "
+        f"of the constant after {BOUND_AFTER} cycles (bound {BOUND_RATIO:g}), and {harmful} of its {count} promotions "
+        f"made the holdout worse (bound {BOUND_HARMFUL:.0%}): {'kept' if kept else 'BROKEN'}.",
         table(
             ["after", *policies],
             [
@@ -125,10 +125,10 @@ def main() -> int:
                 ],
             ],
         ),
-        "*Promote on a point estimate*: the same aim, teacher and filters as Étude, promoted when the mean error on the "
-        "sealed rows is lower. *The first project's policy*: aims at the two dimensions of the largest raw error on the "
-        "evaluation rows (here: diagnose), appends phrases about them to those rows, moves their labels outward by 12 "
-        "to 28 points, replays the 15 hardest as plain copies, and promotes when the mean error on the same rows is "
+        "*Promote on a point estimate*: the same aim, teacher and filters as Étude, promoted when the mean error on "
+        "the sealed rows is lower. *The first project's policy*: aims at the two dimensions of the largest raw error on "
+        "the evaluation rows (here: diagnose), appends phrases about them to those rows, moves their labels outward by "
+        "12 to 28 points, replays the 15 hardest as plain copies, and promotes when the mean error on the same rows is "
         "lower. It is given the world's own phrases, and what it gains are the evaluation rows themselves, true labels "
         f"of the whole world; on them it reports {_reported(seeds, FIRST):.2f} points in the end. Made from train rows "
         f"it reports {_reported(seeds, FIRST_FROM_TRAIN):.2f}. All add 100 rows a cycle before filters.",

@@ -45,15 +45,19 @@ class Population:
         return len(self.predictions)
 
     def errors(self, weights: Floats) -> Floats:
-        """Errors of the versions' weighted mean answer, (rows, dimensions), with the true error of the first version."""
+        """Errors of the versions' weighted mean answer, (rows, dimensions), with the true error of the first."""
         raw = _errors(self.predictions, self.truth, weights)
         return raw - raw.mean(axis=0) + self.reference
 
     @cached_property
+    def older(self) -> Floats:
+        """(retrainings, rows, dimensions): errors of the version before each retraining."""
+        return np.stack([self.errors(self.alone(k)) for k in range(self.students) if (k + 1) % VERSIONS])
+
+    @cached_property
     def retrainings(self) -> Floats:
         """(retrainings, rows, dimensions): errors of a version minus the one before; zero on the whole everywhere."""
-        later = [k for k in range(self.students) if k % VERSIONS]
-        return np.stack([self.errors(self.alone(k)) - self.errors(self.alone(k - 1)) for k in later])
+        return np.stack([self.errors(self.alone(k)) for k in range(self.students) if k % VERSIONS]) - self.older
 
     def alone(self, student: int) -> Floats:
         """The weights of one version by itself."""

@@ -23,7 +23,7 @@ class Course:
     promoted: list[bool]
     """In each cycle."""
     reported: list[float]
-    """What the policy itself measures of its champion, points, in the same order as `errors`; empty where not looked at."""
+    """What the policy itself measures of its champion, points, in the order of `errors`; empty where nobody looks."""
 
     @property
     def harmful(self) -> int:
