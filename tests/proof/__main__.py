@@ -19,8 +19,8 @@ PARTS = ("false_promotions", "power", "leaks", "falsehoods", "policies")
 PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
 HEAD = """# Simulations that prove it
 
-Printed by `make proof` on {machine}, Python {python}, numpy {numpy}, scipy {scipy}. Every draw has a seed that stands in
-the code: the same versions print the same figures, but for the minutes. What the gate and its tests are: see
+Printed by `make proof` on {machine}, Python {python}, numpy {numpy}, scipy {scipy}. Every draw has a seed that stands
+in the code: the same versions print the same figures, but for the minutes. What the gate and its tests are: see
 [judging.md](judging.md). Each section begins with the command that prints it alone.
 """
 

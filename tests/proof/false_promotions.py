@@ -116,9 +116,9 @@ def main() -> int:
         "up. *Combines*: weighted means of the models that looked good on the diagnose rows and in whatever was shown, "
         "aimed at the dimensions where they look best. *One truly better in 10*: by "
         f"{TRUE_GAIN:g} points, promoted and shown; what such a promotion did not need goes on to the next verdicts, "
-        "and promoting it is not counted. The first column is what Étude does; the second and third show that its level "
-        "comes from the tests, not from the checks around them. The last two show the difference after every verdict, "
-        "as such rules do.",
+        "and promoting it is not counted. The first column is what Étude does; the second and third show that its "
+        "level comes from the tests, not from the checks around them. The last two show the difference after every "
+        "verdict, as such rules do.",
     )  # fmt: skip
     return 0 if kept else 1
 

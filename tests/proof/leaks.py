@@ -167,8 +167,8 @@ def main() -> int:
         "leaks",
         f"{PLANTED} rows of diagnose, then {PLANTED} of gate, put among the training rows, changed as the second "
         f"column says; what share of them each way counts or drops. The texts are the demo world's (seed {SEED}), and "
-        f"short requests of 11 to 22 words filled into templates. The last row of each says how many honest rows, written by "
-        f"the same world and held out nowhere, are taken for copies.",
+        f"short requests of 11 to 22 words filled into templates. The last row of each says how many honest rows, "
+        f"written by the same world and held out nowhere, are taken for copies.",
         table(["texts", "planted", *head, "bound"], lines),
     )
     return 0 if kept else 1

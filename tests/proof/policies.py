@@ -126,11 +126,11 @@ def main() -> int:
             ],
         ),
         "*Promote on a point estimate*: the same aim, teacher and filters as Étude, promoted when the mean error on "
-        "the sealed rows is lower. *The first project's policy*: aims at the two dimensions of the largest raw error on "
-        "the evaluation rows (here: diagnose), appends phrases about them to those rows, moves their labels outward by "
-        "12 to 28 points, replays the 15 hardest as plain copies, and promotes when the mean error on the same rows is "
-        "lower. It is given the world's own phrases, and what it gains are the evaluation rows themselves, true labels "
-        f"of the whole world; on them it reports {_reported(seeds, FIRST):.2f} points in the end. Made from train rows "
+        "the sealed rows is lower. *The first project's policy*: aims at the two dimensions of the largest raw error "
+        "on the evaluation rows (here: diagnose), appends phrases about them to those rows, moves their labels outward "
+        "by 12 to 28 points, replays the 15 hardest as plain copies, and promotes when the mean error on the same rows "
+        "is lower. It is given the world's own phrases, and what it gains are the evaluation rows themselves, true "
+        f"labels of the whole world; on them it reports {_reported(seeds, FIRST):.2f} points in the end. Made from train rows "
         f"it reports {_reported(seeds, FIRST_FROM_TRAIN):.2f}. All add 100 rows a cycle before filters.",
     )
     return 0 if kept else 1
