@@ -130,8 +130,9 @@ def main() -> int:
         "on the evaluation rows (here: diagnose), appends phrases about them to those rows, moves their labels outward "
         "by 12 to 28 points, replays the 15 hardest as plain copies, and promotes when the mean error on the same rows "
         "is lower. It is given the world's own phrases, and what it gains are the evaluation rows themselves, true "
-        f"labels of the whole world; on them it reports {_reported(seeds, FIRST):.2f} points in the end. Made from train rows "
-        f"it reports {_reported(seeds, FIRST_FROM_TRAIN):.2f}. All add 100 rows a cycle before filters.",
+        "labels of the whole world; on them it reports "
+        f"{_reported(seeds, FIRST):.2f} points in the end. Made from train rows it reports "
+        f"{_reported(seeds, FIRST_FROM_TRAIN):.2f}. All add 100 rows a cycle before filters.",
     )
     return 0 if kept else 1
 
