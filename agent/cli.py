@@ -1,7 +1,7 @@
 """The command `etude`: its words, their options, and who does the work.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import` are read there, too.
+`python -m servers.<room>`, which takes this process's place; the options of `import` and `verify` are read there, too.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from agent.settings import Settings, load_settings
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
-IMPORT = ["-m", "servers.eval", "import"]
+HANDED_OVER = {word: ["-m", "servers.eval", word] for word in ("import", "verify")}  # with all their options
 REPORT = ["-m", "servers.playbook", "report"]
 
 
@@ -45,8 +45,8 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Do what the command line says, and give the exit code; a word that is handed over does not come back."""
-    if words[:1] == ["import"]:
-        _become([*IMPORT, *words[1:]])
+    if words and words[0] in HANDED_OVER:
+        _become([*HANDED_OVER[words[0]], *words[1:]])
     parser = _parser()
     arguments, rest = parser.parse_known_args(words)
     if rest:
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     _where(serve)
     # Listed for --help only: `run` hands it over before anything is parsed.
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
+    words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
     report = words.add_parser(
         "report",
         help="write a report page anew: etude report cycle_1",

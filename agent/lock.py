@@ -23,7 +23,7 @@ def only_run_in(artifacts: Path) -> Iterator[None]:
         OSError: the folder cannot be made or written to.
     """
     artifacts.mkdir(parents=True, exist_ok=True)
-    handle = os.open(artifacts / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(artifacts / "run.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,8 +60,7 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
                 result["model"] or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
             )
         case "compare_models":
-            low, high = result["overall"]["ci"]
-            return f"{result['overall']['difference']:+.2f} points ({low:+.2f} to {high:+.2f}) on diagnose, no proof"
+            return "; ".join(map(_compared, result["candidates"])) + " on diagnose, no proof"
         case "gate_candidate":
             return f"{result['outcome']}: {result['reason']}"
         case "promote_model":
@@ -72,6 +71,11 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
         case "write_report":
             return str(result["report"])
     return ""
+
+
+def _compared(candidate: Mapping[str, Any]) -> str:
+    low, high = candidate["overall"]["ci"]
+    return f"{candidate['model']} {candidate['overall']['difference']:+.2f} points ({low:+.2f} to {high:+.2f})"
 
 
 def _diagnosis(result: Mapping[str, Any]) -> str:

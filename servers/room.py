@@ -7,8 +7,8 @@
         \"\"\"What it does, what it changes, which tool comes next.\"\"\"
 
 A tool that writes holds the folder's lock while it runs. A `ValueError` or `Busy` from the core is a refusal: its text
-reaches the caller, bounded. Anything else is our bug: the caller learns that the tool failed, the log gets the
-traceback.
+reaches the caller, bounded; so is a file that is another user's, with words that say whose. Anything else is our bug:
+the caller learns that the tool failed, the log gets the traceback.
 """
 
 import argparse
@@ -39,6 +39,8 @@ CycleId = Annotated[str, Field(description="cycle id, such as 'cycle_1'; open_cy
 ModelId = Annotated[str, Field(description="'constant', 'rule' or a model id such as 'student-…'")]
 DatasetName = Annotated[str, Field(description="name of a dataset; list_datasets knows them")]
 EvaluationId = Annotated[str, Field(description="id that evaluate_model returned")]
+
+REFUSALS = (ValueError, Busy, PermissionError)  # of the core; anything else is our bug
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Any])
 
@@ -95,8 +97,8 @@ class Room:
                     try:
                         with lock():
                             return await function(*args, **kwargs)
-                    except (ValueError, Busy) as error:
-                        raise ToolError(_words(error)) from error
+                    except REFUSALS as error:
+                        raise ToolError(_words(error, self.workspace)) from error
 
             else:
 
@@ -105,8 +107,8 @@ class Room:
                     try:
                         with lock():
                             return function(*args, **kwargs)
-                    except (ValueError, Busy) as error:
-                        raise ToolError(_words(error)) from error
+                    except REFUSALS as error:
+                        raise ToolError(_words(error, self.workspace)) from error
 
             self._arguments[name] = list(inspect.signature(function).parameters)
             self.server.tool(
@@ -174,7 +176,9 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     return load_settings(arguments.config, arguments.artifacts, arguments.task)
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, workspace: Workspace) -> str:
+    if isinstance(error, PermissionError):
+        return workspace.denied(error)
     if isinstance(error, ValidationError):
         # A damaged file. Its words would quote what the file holds, and that may be sealed.
         first = error.errors(include_input=False, include_context=False)[0]

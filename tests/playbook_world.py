@@ -76,6 +76,12 @@ async def recorded_begin(world: World, client: Client) -> tuple[str, dict[str, A
     return cycle, await call(client, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
 
 
+def most_wrong(failure: dict[str, Any]) -> str:
+    """The dimension on which a recorded failure errs most."""
+    errors: dict[str, float] = failure["abs_error_by_dim"]
+    return max(errors, key=errors.__getitem__)
+
+
 def altered(calls: list[dict[str, Any]], tool: str, old: str, new: str) -> list[dict[str, Any]]:
     """The replies with a text changed in those of one tool."""
     assert any(old in entry["text"] for entry in calls if entry["tool"] == tool), f"{old!r} is in no reply of {tool}"

@@ -106,7 +106,7 @@ def make_failures(names: list[str], texts: list[str]) -> list[FailureShown]:
 
 def make_gate(outcome: str, **more: Any) -> GateShown:
     shown = [
-        CheckShown(name="json_valid_rate", passed=True, detail="1.000, at least 0.98"),
+        CheckShown(name="json_valid_rate", passed=True, detail="1.000, at least 0.98", evidence="diagnose rows"),
         CheckShown(
             name="no_leakage", passed=True, detail="0 training rows are near-copies of sealed rows, none allowed"
         ),
@@ -120,6 +120,8 @@ def make_gate(outcome: str, **more: Any) -> GateShown:
         n=210,
         level=0.0333,
         verdicts_asked=2,
+        level_left=0.0042,
+        smallest_visible=0.31,
         verdict_id="verdict-2",
         checks=shown,
         **more,
@@ -246,12 +248,15 @@ def make_view(**changes: Any) -> ReportView:
                     text_model_mae=13.2,
                     constant_mae=17.1,
                     ratio=1.0 if name == "complexity" else 0.77,
+                    ceiling_mae=11.5,
+                    verdict="stop" if name == "complexity" else "train",
                     words="a text model beats the constant",
                 )
                 for name in names
             ],
-            copies={"exact": 4, "near_groups": 9, "conflicting_texts": 2},
-            leakage={"train_diagnose_exact": 0, "train_diagnose_near": 3, "train_gate_near": 0},
+            copies={"exact": 4, "near_groups": 9, "near_rows": 21, "conflicting_texts": 2, "conflicting_rows": 5},
+            leakage={"train_diagnose_exact": 0, "train_diagnose_near": 3, "train_gate_exact": 0, "train_gate_near": 0},
+            outliers={"length": 1, "language": 0},
             label_shift={"energy": 0.04, "nostalgia": -0.21},
             warnings=["two texts stand with different targets"],
         ),

@@ -9,11 +9,15 @@ import pytest
 from servers.core.answers import parse_answer
 from servers.core.arms import StudentArm, load_arm
 from servers.core.dataset import Example
-from servers.core.job_files import TrainResult, write_wire
+from servers.core.disk import write_jsonl
+from servers.core.job_files import SampleSpec, TrainResult, begin_attempt, write_wire
 from servers.core.models import model_digest
+from servers.core.served import activity
 from servers.core.student import Student
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
+from training_jobs.job import Job
+from training_jobs.sample import sample
 
 MODEL = "student-0123456789ab"
 
@@ -54,6 +58,18 @@ def trained(workspace: Workspace, task: Task, train: list[Example]) -> TrainResu
     return result
 
 
+def swapped_when_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on somebody changes a model's files just before they are read."""
+    load = Student.load
+
+    def swap_then_load(folder: Path) -> Student:
+        description = folder / "student.json"
+        description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
+        return load(folder)
+
+    monkeypatch.setattr(Student, "load", swap_then_load)
+
+
 def test_the_constant_answers_the_weighted_median_of_the_training_rows(tmp_path: Path):
     """Ours: the baseline minimises the error that is reported, and replayed rows count double."""
     task = load_task("kotone")
@@ -84,7 +100,7 @@ def test_a_student_answers_in_strict_json_and_says_which_weights_served(tmp_path
     task, workspace = load_task("kotone"), Workspace(tmp_path)
     result = trained(workspace, task, rows(task))
 
-    arm = load_arm(MODEL, workspace, task, [])
+    arm = load_arm(MODEL, workspace, task, rows(task))
     vectors = [parse_answer(words, task) for words in arm.answer(["a calm piece", "a fast piece", "", "\ud800"])]
 
     assert (arm.served_by.model_id, arm.served_by.digest) == (MODEL, result.digest)
@@ -111,12 +127,76 @@ def test_files_that_are_not_those_that_were_trained_are_not_served(tmp_path: Pat
     description = model / "student.json"
     description.write_text(description.read_text().replace('"intercept": 50', '"intercept": 51'))
     with pytest.raises(ValueError, match="not those that were trained; restore them, or call rollback_model"):
-        load_arm(MODEL, workspace, task, [])
+        load_arm(MODEL, workspace, task, rows(task))
 
     for file in model.iterdir():
         file.unlink()
     with pytest.raises(ValueError, match=r"gone from .*; restore them, or call rollback_model"):
-        load_arm(MODEL, workspace, task, [])
+        load_arm(MODEL, workspace, task, rows(task))
+
+
+def test_files_that_are_swapped_while_they_are_loaded_are_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: the digest beside every row is that of the bytes that answer, not of those that lay there before."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+    swapped_when_loaded(monkeypatch)
+
+    with pytest.raises(ValueError, match="not those that were trained"):
+        load_arm(MODEL, workspace, task, rows(task))
+
+
+def test_a_sampling_from_files_that_are_swapped_leaves_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: the same where a job answers, which knows no digest but the one that it takes."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+    write_jsonl(tmp_path / "texts.jsonl", [{"id": "a", "text": "a calm piece"}])
+    folder = workspace.job_dir("sample-1")
+    folder.mkdir()
+    begin_attempt(folder)
+    spec = SampleSpec(
+        job_id="sample-1",
+        model_id=MODEL,
+        task=task,
+        model_dir="../train-0123456789ab/model",
+        texts_file="../../texts.jsonl",
+    )
+    sample(Job(folder, spec))
+    assert (folder / "predictions.jsonl").read_text().count("\n") == 1
+    (folder / "predictions.jsonl").unlink()
+    swapped_when_loaded(monkeypatch)
+
+    with pytest.raises(ValueError, match="changed while it was loaded"):
+        sample(Job(folder, spec))
+
+    assert not (folder / "predictions.jsonl").exists()
+
+
+def test_the_student_stands_on_the_constant_and_the_others_on_nothing(tmp_path: Path):
+    """Ours: what a model is held against to see that its training is at work."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    trained(workspace, task, rows(task))
+
+    student, constant, rule = (load_arm(model, workspace, task, rows(task)) for model in (MODEL, "constant", "rule"))
+
+    assert student.base is not None and student.base.served_by == constant.served_by
+    assert constant.base is None and rule.base is None
+
+
+def test_a_student_that_learned_nothing_from_the_texts_is_inactive(tmp_path: Path):
+    """Ours: all its dimensions are constants, so nothing that was trained speaks."""
+    task, workspace = load_task("kotone"), Workspace(tmp_path)
+    flat = [row.model_copy(update={"target": dict.fromkeys(task.names, 40.0)}) for row in rows(task)]
+    texts = [row.text for row in flat]
+    trained(workspace, task, flat)
+
+    idle = load_arm(MODEL, workspace, task, flat)
+    (workspace.job_dir("train-0123456789ab") / "result.json").unlink()
+    trained(workspace, task, rows(task))
+    working = load_arm(MODEL, workspace, task, rows(task))
+
+    for arm, active in ((idle, False), (working, True)):
+        assert arm.base is not None
+        assert activity(arm.answer(texts), arm.base.answer(texts), arm.base.served_by, task).active is active
 
 
 def test_a_student_of_another_task_is_refused():

@@ -1,13 +1,12 @@
 """New training rows: who writes them, and which of them are let through."""
 
-from collections.abc import Sequence
-
 import pytest
 
+from servers.augment.aim import Aim
 from servers.augment.filters import SEALED, Sifted, sift
-from servers.augment.teachers import DemoWorldTeacher, Draft, RecombinationTeacher
-from servers.core.answers import ServedBy, vector_text
+from servers.augment.teachers import DemoWorldTeacher, Draft
 from servers.core.dataset import Example
+from servers.core.language import is_foreign
 from servers.core.near_copies import Sketch
 from servers.core.task import Scale, load_task
 
@@ -88,52 +87,43 @@ def test_a_label_at_the_end_of_a_sentence_gives_it_away():
     assert found.dropped == {"a number in the text gives a label away": 1}
 
 
-def test_recombination_writes_only_clauses_that_were_there_and_the_same_ones_again():
-    """Ours: a weak teacher that invents nothing, the same for the same arguments."""
-    train = [row(f"{a} one, {a} two. {a} three", n, energy=10.0 * n) for n, a in enumerate(("ash", "birch", "cedar"))]
-    teacher = RecombinationTeacher(KOTONE, None)
+def test_a_row_in_another_language_is_dropped_and_a_borrowed_word_is_not():
+    """Ours: what nobody asks in that language teaches nothing; a word of it is no language."""
+    german = draft("Ein warmes Stück für eine lange Nachtfahrt, mit Besen auf der Snare")
+    russian = draft("тёплая и медленная песня для долгой ночной дороги")
+    borrowed = draft("a très chic soundtrack with a Schubert feel, please, warm and slow")
 
-    drafts = teacher.write(20, ["energy"], 7, train)
+    found = sifted(german, russian, borrowed)
 
-    assert drafts == teacher.write(20, ["energy"], 7, train)
-    clauses = {clause for r in train for clause in (*r.text.replace(". ", ", ").split(", "),)}
-    for made in drafts:
-        assert set(made.text.replace(". ", ", ").replace(",", "").split()) <= set(" ".join(clauses).split())
-        assert made.made_from["first"] in {"r0", "r2"}, "a row about energy begins where energy is low or high"
-        targets = [next(r for r in train if r.id == made.made_from[part]).target for part in ("first", "second")]
-        assert made.readings[0] == {name: (targets[0][name] + targets[1][name]) / 2 for name in KOTONE.names}
+    assert found.dropped == {"another language than train's": 2} and found.kept == [borrowed]
 
 
-def test_recombination_of_a_single_row_gives_nothing_new_to_train_on():
-    """Ours: degenerate data make no rows, and no error."""
-    drafts = RecombinationTeacher(KOTONE, None).write(5, [], 1, [row(TRAIN)])
+def test_rows_in_the_language_of_train_are_kept_whatever_it_is():
+    """Ours: the filter knows train's languages, not English."""
+    train = [
+        row("Ein ruhiger Abend am Hafen mit langsamen Gitarren", 1),
+        row("Regen auf dem Dach und ein altes Radio", 2),
+    ]
+    german, english = draft("Jemand tanzt allein in der Küche, während der Kessel singt"), draft()
 
-    assert sifted(*drafts).kept == []
+    found = sift([german, english], KOTONE, train, [row(DIAGNOSE)], Sketch.build([HELD_OUT], b"k" * 32), 0.8)
+
+    assert found.kept == [german] and found.dropped == {"another language than train's": 1}
 
 
-def test_the_champion_reads_what_recombination_wrote():
-    """Ours: a second reader, so that a label which it cannot believe is dropped."""
-
-    class Believer:
-        arm = model_id = "student"
-        served_by = ServedBy(backend="student", model_id="student", digest="0" * 64)
-
-        def answer(self, texts: Sequence[str]) -> list[str]:
-            return [vector_text(dict.fromkeys(KOTONE.names, 90.0)) for _ in texts]
-
-    (made,) = RecombinationTeacher(KOTONE, Believer()).write(1, [], 1, [row(NEW)])
-
-    assert made.check == dict.fromkeys(KOTONE.names, 90.0)
-    assert sifted(made).dropped == {"two readings disagree": 1}
+def test_of_a_word_or_a_row_of_signs_no_language_is_claimed():
+    """Ours: what the detector cannot know is no reason to drop a row."""
+    for text in ("nostalgic", "12345 678", "xqzv wrtk plmn", ""):
+        assert not is_foreign(text, {"en"}), text
 
 
 def test_the_demo_world_reads_each_text_twice_and_repeats_no_train_row():
     """Ours: two readings, made without looking at each other, the same for the same arguments."""
-    teacher = DemoWorldTeacher(0)
-    first = teacher.write(30, ["nostalgia"], 5, [])
+    teacher, aim = DemoWorldTeacher(0), Aim(focus_dimensions=["nostalgia"])
+    first = teacher.write(30, aim, 5, [])
 
-    again = teacher.write(30, ["nostalgia"], 5, [])
-    others = teacher.write(30, ["nostalgia"], 5, [row(made.text) for made in first[:3]])
+    again = teacher.write(30, aim, 5, [])
+    others = teacher.write(30, aim, 5, [row(made.text) for made in first[:3]])
 
     assert first == again and all(len(made.readings) == 2 for made in first)
     assert {made.text for made in first[:3]}.isdisjoint(made.text for made in others)

@@ -162,17 +162,17 @@ async def test_failures_come_worst_first_and_in_pages(tmp_path: Path):
         last = await shop.call("list_failures", evaluation_id=rule["evaluation_id"], offset=100, limit=50)
         compared = await shop.call(
             "compare_models",
-            candidate_evaluation=rule["evaluation_id"],
             champion_evaluation=constant["evaluation_id"],
+            candidate_evaluations=[rule["evaluation_id"]],
         )
         wrong = await shop.refusal("list_failures", evaluation_id="eval-0", dimension="warmth")
 
     errors = [failure["abs_error_by_dim"]["warmth"] for failure in first["failures"]]
-    assert again == rule
+    assert again == rule and rule["intervals"].keys() == rule["standard_errors"].keys() >= {"vector_mae", "r2_score"}
     assert errors == sorted(errors, reverse=True) and first["next_offset"] == 50
     assert len(last["failures"]) == 20 and last["next_offset"] is None and last["total"] == 120
     difference = rule["metrics"]["vector_mae"] - constant["metrics"]["vector_mae"]
-    assert compared["overall"]["difference"] == pytest.approx(difference)
+    assert compared["candidates"][0]["overall"]["difference"] == pytest.approx(difference)
     assert "evaluate_model" in wrong
 
 

@@ -129,13 +129,13 @@ def test_only_the_owner_can_open_what_is_sealed(tmp_path: Path):
     custody = Custody(Workspace(tmp_path / "artifacts", sealed), load_task("kotone"))
     card = custody.create("mine", examples(different_texts(100)), recipe={})
     custody.append_verdict(card, {"outcome": "hold"})
-    custody.save_predictions(card, "constant", [])
+    custody.keep_answers(card, "verdict-1", "constant", [])
 
     paths = [sealed, *sealed.rglob("*")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o700}
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_file()} == {0o600}
     assert {path.name for path in paths if path.is_file()} == {
-        "gate.jsonl", "sketch.npz", "verdicts.jsonl", "constant.jsonl"
+        "gate.jsonl", "sketch.npz", "verdicts.jsonl", "verdict-1.constant.jsonl"
     }  # fmt: skip
     assert not (tmp_path / "artifacts" / "sealed").exists()
 
@@ -200,10 +200,10 @@ def test_nothing_outside_the_sealed_folder_knows_a_sealed_row(tmp_path: Path):
     custody.append_verdict(card, {"difference": -1.25})
     served = ServedBy(backend="rule", model_id="rule", digest="0" * 64)
     answers = [Answer(id=row.id, text="marker answer", latency_ms=None, served_by=served) for row in custody.gate(card)]
-    custody.save_predictions(card, "rule", answers)
+    custody.keep_answers(card, "verdict-1", "candidate", answers)
 
-    assert custody.predictions(card, "rule") == answers
-    assert custody.predictions(card, "constant") == []
+    assert custody.kept_answers(card, "verdict-1", "candidate") == answers
+    assert custody.kept_answers(card, "verdict-1", "champion") == []
     assert custody.verdicts(card) == [{"difference": -1.25}]
     outside = b"".join(contents(tmp_path, but=tmp_path / "sealed").values()).decode()
     for row in custody.gate(card):

@@ -2,97 +2,37 @@
 
 import json
 import os
-import random
 import shutil
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from mcp import Client
 
-from servers.core.dataset import DatasetStore, Example
-from servers.core.task import Scale, load_task
+from servers.core.dataset import DatasetStore
+from servers.core.evaluations import EvaluationStore
+from servers.core.task import Scale
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.server import build_room
-from tests.workshop import Workshop
+from tests.judge_world import COPIES, KOTONE, call, candidate_in, gate, train_first, verdicts_file
 
 pytestmark = pytest.mark.anyio
-KOTONE = load_task("kotone")
 FORK = get_context("fork")  # children that need not import everything again
-COPIES = 4  # of each text: more than a tenth of the 36 sealed rows, so that no further tightening may part them
-
-
-def rows() -> list[Example]:
-    """30 texts in four near-copies each, every row with a word and an id of its own."""
-    draw = random.Random(2)
-    letters = "bcdfghklmnprstvz"
-
-    def word() -> str:
-        return "".join(draw.choice(letters) + draw.choice("aeiou") for _ in range(4))
-
-    found = []
-    for _ in range(30):
-        text = " ".join(word() for _ in range(18))
-        target = {name: float(draw.randint(0, 100)) for name in KOTONE.names}
-        for _ in range(COPIES):
-            own = word()
-            found.append(Example(id=f"id-{own}", text=f"{text} {own}", target=target, source="import"))
-    return found
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Artifacts in which a first candidate was measured, and not judged yet."""
     folder = tmp_path_factory.mktemp("trained")
-    Custody(Workspace(folder), KOTONE).create("mine", rows(), recipe={"kind": "import"})
-
-    async def train() -> None:
-        async with Workshop(folder) as shop:
-            await shop.call("prepare_dataset", dataset="mine")
-            await shop.call("open_cycle", dataset="mine")
-            await shop.call("evaluate_model", cycle="begin_mine", model="constant")
-            await shop.call("diagnose_dataset", cycle="begin_mine")
-            plan = await shop.call("plan_retrain", cycle="begin_mine", changes=[])
-            job = await shop.call("start_retrain", plan_id=plan["plan_id"])
-            while job["state"] in ("queued", "running"):
-                job = await shop.call("get_job", job_id=job["job_id"], wait_s=20)
-            await shop.call("evaluate_model", cycle="begin_mine", model=job["model"])
-
-    anyio.run(train)
+    train_first(folder)
     return folder
 
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "artifacts"))
-
-
-def candidate_in(folder: Path) -> str:
-    (result,) = (folder / "jobs").glob("train-*/result.json")
-    return str(json.loads(result.read_text())["model_id"])
-
-
-def verdicts_file(folder: Path) -> Path:
-    (file,) = (folder / "sealed" / "mine").glob("*/verdicts.jsonl")
-    return file
-
-
-async def call(folder: Path, tool: str, **arguments: Any) -> tuple[bool, str, dict[str, Any]]:
-    """Whether the tool refused, its words, and its typed result."""
-    async with Client(build_room(Workspace(folder), KOTONE).server) as client:
-        result = await client.call_tool(tool, arguments)
-    return result.is_error, str(getattr(result.content[0], "text", "")), result.structured_content or {}
-
-
-async def gate(folder: Path, candidate: str | None = None) -> dict[str, Any]:
-    refused, text, found = await call(
-        folder, "gate_candidate", cycle="begin_mine", candidate=candidate or candidate_in(folder)
-    )
-    assert not refused, text
-    return found
 
 
 def test_the_gate_counts_near_copies_once_however_many_there_are(folder: Path):
@@ -115,10 +55,8 @@ def test_a_judge_that_dies_before_its_verdict_is_kept_has_spent_and_shown_nothin
     process.join(30)
     assert process.exitcode == 9
     assert verdicts_file(folder).read_text() == "" and not (folder / "loop" / "begin_mine" / "gate.json").exists()
-    assert {file.stem for file in verdicts_file(folder).parent.glob("predictions/*")} == {
-        "constant",
-        candidate_in(folder),
-    }
+    kept = sorted(file.name.split(".")[1] for file in verdicts_file(folder).parent.glob("evidence/*"))
+    assert kept == ["candidate", "champion", "constant"]
 
     verdict = anyio.run(gate, folder)
 
@@ -215,7 +153,7 @@ async def test_a_damaged_verdict_is_refused_without_its_content(folder: Path):
 
     refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
 
-    assert refused and "Verdict: difference" in text and "minus-one-and-a-half" not in text and "\n" not in text
+    assert refused and "Record: verdict.difference" in text and "minus-one-and-a-half" not in text and "\n" not in text
 
 
 async def test_a_verdict_tells_no_word_id_or_answer_of_a_sealed_row(folder: Path):
@@ -248,18 +186,65 @@ async def test_a_comparison_on_diagnose_rows_counts_near_copies_once(folder: Pat
     """Bug: as in the gate, groups over a tenth of a small split were parted."""
     one, other = sorted(path.name for path in (folder / "eval" / "runs").iterdir())
 
-    refused, text, found = await call(folder, "compare_models", candidate_evaluation=one, champion_evaluation=other)
+    refused, text, found = await call(folder, "compare_models", champion_evaluation=other, candidate_evaluations=[one])
 
     assert not refused, text
-    assert found["overall"]["clusters"] * COPIES == found["overall"]["n"]
+    (compared,) = found["candidates"]
+    assert compared["overall"]["clusters"] * COPIES == compared["overall"]["n"]
 
 
-async def test_an_evaluation_whose_rows_were_cut_is_refused(folder: Path):
-    """Bug: fewer rows read as a smaller split."""
-    (first, *_) = sorted((folder / "eval" / "runs").iterdir())
-    file = first / "rows.jsonl"
-    file.write_text("\n".join(file.read_text().splitlines()[:5]))
+@pytest.mark.parametrize("who", ["constant", "student"])
+async def test_an_invalid_evaluation_does_not_reach_the_gate_and_spends_nothing(folder: Path, who: str):
+    """Ours: neither candidate nor champion is judged by what another model answered."""
+    (file,) = (f for f in (folder / "eval" / "runs").glob("*/rows.jsonl") if f'"mode": "{who}"' in f.read_text())
+    rows_there = [json.loads(line) for line in file.read_text().splitlines()]
+    rows_there[0]["served_by"]["digest"] = "f" * 64
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows_there))
 
-    refused, text, _ = await call(folder, "list_failures", evaluation_id=first.name)
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
 
-    assert refused and "holds 4 of" in text
+    assert refused and f"evaluation {file.parent.name!r} is invalid: a row was answered by" in text
+    assert verdicts_file(folder).read_text() == ""
+
+
+async def test_an_evaluation_under_another_digest_than_the_training_left_is_invalid(folder: Path):
+    """Ours: files that agree with one another, but not with the job that made the model."""
+    evaluations = EvaluationStore(Workspace(folder))
+    (found,) = (e for e in evaluations.all() if e.arm == "student")
+    for file in (folder / "eval" / "runs" / found.evaluation_id).iterdir():
+        file.write_text(file.read_text().replace(found.served_by.digest, "f" * 64))
+
+    with pytest.raises(ValueError, match=r"is invalid: 'student-[0-9a-f]{12}' was trained to other weights"):
+        evaluations.verified(found.evaluation_id)
+
+
+async def test_an_evaluation_says_whether_the_training_is_at_work(folder: Path):
+    """Ours: the student beside its base, the constant, on the same rows."""
+    found = {e.arm: e.differs_from_base for e in EvaluationStore(Workspace(folder)).all()}
+
+    assert found["constant"] is None
+    assert found["student"] is not None and found["student"].base == "constant" and found["student"].active
+
+
+async def test_several_candidates_are_compared_at_once_and_pay_for_their_number(folder: Path):
+    """Ours: lowest error first, each p-value raw and corrected, and nothing broken where both answer one constant."""
+    await call(folder, "evaluate_model", cycle="begin_mine", model="rule")
+    found = {e.arm: e.evaluation_id for e in EvaluationStore(Workspace(folder)).all()}
+
+    refused, text, compared = await call(
+        folder,
+        "compare_models",
+        champion_evaluation=found["constant"],
+        candidate_evaluations=[found["rule"], found["student"]],
+    )
+
+    assert not refused, text
+    candidates = compared["candidates"]
+    assert {c["evaluation_id"] for c in candidates} == {found["rule"], found["student"]}
+    assert candidates[0]["overall"]["difference"] <= candidates[1]["overall"]["difference"]
+    for candidate in candidates:
+        assert candidate["corrected_p_better"] >= candidate["overall"]["p_better"]
+        assert all(d["corrected_p"] >= d["p"] for d in candidate["by_dimension"].values())
+    # Texts without meaning, in six groups: by luck the student beat the constant on all six.
+    shown = [c["model"] for c in candidates if c["corrected_p_better"] <= compared["level"]]
+    assert compared["best"] == shown[0] == candidates[0]["model"] and compared["indistinguishable"] == ["rule"]

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from servers.core.gate import Evidence, judge, level_for_next, shown
+from servers.core.fitness import Fitness, plain_checks, unfit
+from servers.core.gate import Evidence, Verdict, level_for_next, shown, unfit_verdict
+from servers.core.gate import judge as judge_fit
+from servers.core.served import Activity
 from servers.core.task import GateRules
 
 RULES = GateRules(min_gain=0.3, max_worse=1.5)
 ROWS = 400
+ACTIVE = Activity(base="constant", base_digest="0" * 64, share=0.9, largest=31.0, distinct=100, active=True)
 
 
 def evidence(gain: float = 0.0, gains: tuple[float, float, float] | None = None, **changes: object) -> Evidence:
@@ -24,13 +28,28 @@ def evidence(gain: float = 0.0, gains: tuple[float, float, float] | None = None,
         candidate=candidate,
         champion=champion,
         constant=champion + 4,
+        prompt=None,
         clusters=np.arange(ROWS),
         json_valid_rate=1.0,
-        p95_latency_ms=3.0,
-        leaked_rows=0,
         expected_standard_error=0.05,
     )
     return replace(found, **changes)  # type: ignore[arg-type]  # keyword by keyword what Evidence takes
+
+
+def fitness(**changes: object) -> Fitness:
+    whole = Fitness(
+        json_valid_rate=1.0,
+        served_rows=120,
+        leaked_rows=0,
+        p95_latency_ms=3.0,
+        activity=ACTIVE,
+        has_prompt_arm=False,
+    )
+    return whole.model_copy(update=changes)
+
+
+def judge(evidence: Evidence, rules: GateRules, level: float) -> Verdict:
+    return judge_fit(plain_checks(fitness(), rules), evidence, rules, level)
 
 
 def test_a_clear_gain_is_promoted_with_its_numbers():
@@ -65,6 +84,7 @@ def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_ro
     assert {check.name for check in worse.checks} == {
         "json_valid_rate",
         "served_by",
+        "active",
         "no_leakage",
         "p95_latency_ms",
         "prompt_arm",
@@ -72,19 +92,63 @@ def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_ro
 
 
 @pytest.mark.parametrize(
-    ("changes", "name"),
+    ("changes", "name", "value"),
     [
-        ({"json_valid_rate": 0.97}, "json_valid_rate"),
-        ({"p95_latency_ms": 1300.0}, "p95_latency_ms"),
-        ({"leaked_rows": 1}, "no_leakage"),
+        ({"json_valid_rate": 0.97}, "json_valid_rate", 0.97),
+        ({"p95_latency_ms": 1300.0}, "p95_latency_ms", 1300.0),
+        ({"leaked_rows": 1}, "no_leakage", 1),
+        ({"activity": ACTIVE.model_copy(update={"share": 0.0, "active": False})}, "active", 0.0),
     ],
 )
-def test_a_candidate_unfit_for_service_is_held_whatever_its_error(changes: dict[str, object], name: str):
-    """Ours: each plain rule can stop a promotion by itself, and is named."""
-    verdict = judge(evidence(gain=2.0, **changes), RULES, 0.025)
+def test_a_candidate_unfit_for_service_is_held_whatever_its_error(changes: dict[str, object], name: str, value: float):
+    """Ours: each plain rule can stop a promotion by itself, before the sealed rows are asked, and is named."""
+    plain = plain_checks(fitness(**changes), RULES)
+    problem = unfit(plain)
+    assert problem is not None
+
+    verdict = unfit_verdict(plain, problem, ROWS, 0.025)
 
     assert verdict.outcome == "hold" and name in verdict.reason
-    assert [check.name for check in verdict.checks if not check.passed] == [name]
+    assert [(check.name, check.value) for check in verdict.checks if not check.passed] == [(name, value)]
+    assert shown(verdict) == verdict, "nothing in it is sealed"
+
+
+def test_what_was_not_measured_or_is_not_there_stops_nobody():
+    """Ours: no timing is a warning; a model that was made from nothing has no base to differ from."""
+    plain = plain_checks(fitness(p95_latency_ms=None, activity=None), RULES)
+
+    assert unfit(plain) is None
+    details = {check.name: check.detail for check in plain}
+    assert "a warning" in details["p95_latency_ms"] and details["active"] == "not applicable: no base model"
+    assert details["prompt_arm"] == "not applicable: no prompt arm"
+
+
+def test_invalid_answers_on_the_sealed_rows_stop_a_promotion_and_are_not_told():
+    """Ours: how many sealed answers are JSON depends on the sealed rows, like any error on them."""
+    verdict = judge(evidence(gain=2.0, json_valid_rate=0.97), RULES, 0.025)
+
+    assert [check.name for check in verdict.checks if not check.passed] == ["json_valid_rate_sealed"]
+    assert shown(verdict) == shown(judge(evidence(gain=-2.0), RULES, 0.025))
+
+
+def test_a_model_worse_than_its_own_untrained_base_is_held():
+    """Ours: where there is a prompt arm, training has to be worth it."""
+    base = evidence(gain=1.0)
+
+    worse = judge(replace(base, prompt=base.candidate - 0.1), RULES, 0.025)
+    equal = judge(replace(base, prompt=base.candidate), RULES, 0.025)
+
+    failed = {check.name for check in worse.checks if not check.passed}
+    assert failed == {"vector_mae_not_worse_than_prompt", "mse_norm_not_worse_than_prompt"}
+    assert equal.outcome == "promote"
+
+
+def test_every_check_says_its_number_its_threshold_and_what_it_was_found_on():
+    """Ours: a reader can follow each rule without the code."""
+    base = evidence(gain=1.0)
+    for check in judge(replace(base, prompt=base.candidate), RULES, 0.025).checks:
+        if check.name != "prompt_arm":
+            assert check.value is not None and check.threshold is not None and check.evidence, check.name
 
 
 def test_one_dimension_made_much_worse_stops_a_promotion():
@@ -159,10 +223,16 @@ def test_groups_of_near_copies_too_few_for_the_level_leave_it_undecided_whatever
     assert judge(few, RULES, 0.04).outcome == "promote"
 
 
-def test_a_candidate_without_a_valid_answer_is_held_as_unfit():
+def test_a_candidate_without_a_valid_answer_is_held():
     """Ours: the worst error on every row, and no exception."""
     worst = replace(evidence(), candidate=np.full((ROWS, 3), 100.0), json_valid_rate=0.0)
 
-    verdict = judge(worst, RULES, 0.025)
+    assert judge(worst, RULES, 0.025).outcome == "hold"
 
-    assert verdict.outcome == "hold" and "json_valid_rate 0.000" in verdict.reason
+
+def test_a_verdict_foretells_the_smallest_gain_that_it_could_have_shown():
+    """Ours: from the diagnose rows' spread, so that it tells nothing sealed."""
+    early, late = (judge(evidence(gain=0.0), RULES, level).smallest_visible for level in (0.025, 0.0001))
+
+    assert early == pytest.approx(0.05 * 1.966, abs=0.001)
+    assert late is not None and late > 1.8 * early

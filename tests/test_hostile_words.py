@@ -15,7 +15,7 @@ from servers.core.registry import Registry
 from servers.core.words import is_seen
 from servers.eval.server import build_room as build_eval
 from servers.retrain.server import build_room as build_retrain
-from tests.playbook_world import STAND_IN, World
+from tests.playbook_world import STAND_IN, World, most_wrong
 from tests.workshop import call
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,8 @@ async def test_request_texts_and_a_callers_own_words_come_back_short_and_clean(t
         change = {"name": "min_texts", "value": 2, "reason": SAID}
         await seen.call(trainer, "plan_retrain", cycle=cycle, changes=[change])
         await seen.call(trainer, "list_models", dataset="small")
-        remedy = {"trace_id": recorded["failures"][0]["trace_id"], "dimension": "warmth", "change": SAID}
+        worst = recorded["failures"][0]
+        remedy = {"trace_id": worst["trace_id"], "dimension": most_wrong(worst), "change": SAID}
         claim = {
             "id": "n", "source": f"evaluation:{evaluation}", "metric": "n", "value": 20, "unit": f"rows{UNSEEN}",
         }  # fmt: skip

@@ -164,7 +164,7 @@ def test_a_long_list_of_bad_rows_is_cut_and_kept_whole_in_the_report(
     ("lines", "reason"),
     [
         ([*good_rows(80), *["oops"] * 10], "10 of 90 rows are bad, more than --max-bad-share 0.05 allows"),
-        (good_rows(59), "59 good rows are too few to split three ways; at least 60 are needed"),
+        (good_rows(59), "59 good rows are too few; at least 60 are needed"),
         ([{"id": 1, "words": "x"}] * 70, "the first row has 'id', 'words': say what is what with --text"),
         ([{**good_rows(1)[0], "id": i} for i in range(70)], "70 rows in 1 groups of near copies, the largest of 70"),
         ([], "holds no rows"),

@@ -1,12 +1,20 @@
 """Scores of record."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from mcp import Client
 
 from servers.core.answers import Answer, ServedBy, vector_text
 from servers.core.dataset import Example
-from servers.core.metrics import DEFINITIONS, RowScorer, aggregate, standard_errors
-from servers.core.task import load_task
+from servers.core.definitions import definitions_for
+from servers.core.metrics import RowScorer, aggregate, uncertainty
+from servers.core.task import Derived, load_task
+from servers.core.workspace import Workspace
+from servers.eval.server import build_room
+from tests.workshop import call
 
 KOTONE = load_task("kotone")
 STUDENT = ServedBy(backend="student", model_id="student-0", digest="d" * 64)
@@ -106,17 +114,90 @@ def test_near_copies_do_not_narrow_a_standard_error():
     """Ours: clusters, not rows, carry the variance."""
     rows = scored([example(n, 10 * n) for n in range(1, 5)], [answer(n, constant(50)) for n in range(1, 5)])
 
-    apart, together = (standard_errors(rows, KOTONE, np.array(c))["vector_mae"] for c in ([0, 1, 2, 3], [0, 0, 1, 1]))
+    apart, together = (uncertainty(rows, KOTONE, np.array(c))[0]["vector_mae"] for c in ([0, 1, 2, 3], [0, 0, 1, 1]))
 
     assert together > apart
-    assert standard_errors(rows, KOTONE, np.zeros(4)) == {}
+
+
+def test_every_measured_figure_but_the_cost_stands_with_its_error_and_interval():
+    """Ours: a figure without its noise invites a reading that it does not bear."""
+    random = np.random.default_rng(3)
+    examples = [example(n, float(random.integers(0, 101))) for n in range(80)]
+    answers = [
+        answer(n, constant(float(random.integers(0, 101))) if n % 20 else "?", latency=float(n) if n < 50 else None)
+        for n in range(80)
+    ]
+    rows = scored(examples, answers)
+    metrics = aggregate(rows, KOTONE, cost_usd=0.1)
+
+    errors, intervals = uncertainty(rows, KOTONE, np.arange(80) // 2)
+
+    assert errors.keys() == intervals.keys() == metrics.keys() - {"cost_per_100_requests_usd"}
+    for name, (low, high) in intervals.items():
+        assert low <= metrics[name] <= high and errors[name] > 0, name
+    sums = np.array([row.mae_raw for row in rows]).reshape(40, 2).sum(axis=1)
+    assert errors["vector_mae"] == pytest.approx(np.std(sums, ddof=1) / np.sqrt(40) / 2, rel=0.03)
+    low, high = intervals["json_valid_rate"]
+    assert low < 0.95 < high <= 1
+
+
+def test_an_interval_covers_the_true_figure_as_often_as_it_says():
+    """Ours: 95 %, over rows in groups of copies; by rows it would be three in four."""
+    random = np.random.default_rng(11)
+    hits = 0
+    for _ in range(40):
+        offs = np.repeat(random.normal(0, 10, 40), 3)
+        rows = scored([example(n, 50) for n in range(120)], [answer(n, constant(50 + offs[n])) for n in range(120)])
+        _, intervals = uncertainty(rows, KOTONE, np.arange(120) // 3)
+        low, high = intervals["vector_mae"]
+        hits += low <= 10 * np.sqrt(2 / np.pi) <= high
+    assert hits >= 34  # 38 expected; 34 is three standard deviations below
+
+
+def test_nothing_is_claimed_where_all_rows_are_copies_of_one():
+    """Ours: one group has no spread to learn from."""
+    rows = scored([example(n, 10 * n) for n in range(1, 5)], [answer(n, constant(50)) for n in range(1, 5)])
+
+    assert uncertainty(rows, KOTONE, np.zeros(4)) == ({}, {})
+
+
+def test_a_rate_of_all_or_nothing_is_not_called_certain():
+    """Ours: forty valid answers of forty do not show that the next is valid: 1 - 0.025^(1/40)."""
+    rows = scored([example(n, n) for n in range(40)], [answer(n, constant(50)) for n in range(40)])
+    broken = scored([example(n, n) for n in range(40)], [answer(n, "?") for n in range(40)])
+
+    low, high = uncertainty(rows, KOTONE, np.arange(40))[1]["json_valid_rate"]
+    none = uncertainty(broken, KOTONE, np.arange(40))[1]["json_valid_rate"]
+
+    assert (low, high) == (pytest.approx(0.9119, abs=1e-4), 1) and none == (0, pytest.approx(0.0881, abs=1e-4))
 
 
 def test_every_figure_has_a_written_definition():
-    """Ours: what is shown can be looked up."""
-    for name in aggregate([], KOTONE, cost_usd=None):
-        known = {name, name.replace(name.rpartition("_")[2], "<dimension>")}
-        assert known & set(DEFINITIONS) or name in {"mae_raw"} or name.startswith("r2_score_")
+    """Ours: what is shown can be looked up, and nothing is defined that is not shown."""
+    names = [re.sub(f"_({'|'.join(KOTONE.names)})$", "_<dimension>", name) for name in aggregate([], KOTONE, None)]
+
+    assert list(dict.fromkeys(names)) == list(definitions_for(KOTONE))
+
+
+def test_a_task_without_tags_slots_and_intent_has_no_such_figures_and_no_such_definitions():
+    """Ours: another task has its own rules or none; null then, and nothing that reads as if it applied."""
+    plain = KOTONE.model_copy(update={"derived": Derived(), "intent_points_per_error": None})
+    rows = RowScorer(plain, "eval-1", STUDENT, "diagnose", str).score([example(1, 40)], [answer(1, constant(50))])
+
+    metrics = aggregate(rows, plain, cost_usd=0.0)
+
+    lacking = {"intent_score_mean", "constraint_match_rate", "slot_exact_match"}
+    assert {name for name in lacking if metrics[name] is None} == lacking == lacking - definitions_for(plain).keys()
+    assert metrics["vector_mae"] == 10 and rows[0].intent_score is None
+
+
+def test_bad_reading_is_told_from_bad_json():
+    """Ours: the first project's own figure, over valid answers, is kept beside; over none it is null."""
+    half = scored([example(1, 30), example(2, 30)], [answer(1, "thirty"), answer(2, constant(40))])
+    none = scored([example(1, 30)], [answer(1, "thirty")])
+
+    assert aggregate(half, KOTONE, None)["valid_vector_mae"] == 10 and aggregate(half, KOTONE, None)["vector_mae"] == 40
+    assert aggregate(none, KOTONE, None)["valid_vector_mae"] is None and aggregate(none, KOTONE, None)["mae_raw"] == 70
 
 
 @pytest.mark.parametrize("n", [3, 7, 47])
@@ -135,3 +216,15 @@ def test_an_evaluation_of_nothing_but_invalid_answers_has_the_worst_figures_and_
 
     assert metrics["vector_mae"] == 100 and metrics["mse_norm"] == 1 and metrics["json_valid_rate"] == 0
     assert metrics["r2_score"] == -3 and metrics["intent_score_mean"] == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["kotone", "examples/trails/task.toml"])
+async def test_describe_task_tells_what_each_figure_of_this_task_means(name: str, tmp_path: Path):
+    """Ours: who asks what a figure is need not read the code; trails has no tags, slots or intent score."""
+    task = load_task(name if name == "kotone" else str(Path(__file__).parent.parent / name))
+    async with Client(build_room(Workspace(tmp_path), task).server) as client:
+        metrics = (await call(client, "describe_task"))["metrics"]
+
+    assert list(metrics) == list(definitions_for(task)) and ("slot_exact_match" in metrics) is (name == "kotone")
+    assert metrics["mse_norm"] == "mse_raw / width² (0 to 1; better: lower)"

@@ -76,7 +76,11 @@ async def test_no_step_goes_before_the_one_that_it_needs(
         ("open_cycle", {"dataset": "nobody"}, "call prepare_dataset first"),
         ("get_cycle", {"cycle": "cycle_7"}, "known: cycle_1; call open_cycle first"),
         ("get_evaluation", {"evaluation_id": "eval-0"}, "call evaluate_model first"),
-        ("compare_models", {"candidate_evaluation": "eval-0", "champion_evaluation": "eval-1"}, "call evaluate_model"),
+        (
+            "compare_models",
+            {"champion_evaluation": "eval-1", "candidate_evaluations": ["eval-0"]},
+            "call evaluate_model",
+        ),
         ("evaluate_model", {"cycle": CYCLE, "model": "student-0123456789ab"}, "list_models shows all"),
         ("augment_dataset", {"plan_id": "augment-0"}, "call plan_augmentation first"),
         ("publish_dataset", {"dataset": "small", "dataset_version": VERSION}, "list_datasets shows the newest"),
@@ -170,6 +174,7 @@ async def test_after_the_verdict_nothing_is_planned_or_made_any_more(shop: Works
 async def test_a_server_for_another_task_measures_nothing_of_this_one(shop: Workshop, world: World):
     """Bug: the tools failed without a word where the task's dimensions are not the rows'."""
     evaluation = (await shop.call("evaluate_model", cycle=CYCLE, model="constant"))["evaluation_id"]
+    rule = (await shop.call("evaluate_model", cycle=CYCLE, model="rule"))["evaluation_id"]
     other = load_task(str(Path(__file__).parent.parent / "examples" / "trails" / "task.toml"))
     async with Client(build_eval(world.workspace, other).server) as judge:
         said = [
@@ -177,7 +182,7 @@ async def test_a_server_for_another_task_measures_nothing_of_this_one(shop: Work
             await refusal(judge, "diagnose_dataset", cycle=CYCLE),
             await refusal(judge, "gate_candidate", cycle=CYCLE, candidate="rule"),
             await refusal(judge, "list_failures", evaluation_id=evaluation, dimension=other.names[0]),
-            await refusal(judge, "compare_models", candidate_evaluation=evaluation, champion_evaluation=evaluation),
+            await refusal(judge, "compare_models", champion_evaluation=evaluation, candidate_evaluations=[rule]),
         ]
 
     assert all("dataset 'small' is of task 'kotone', not of 'trails'" in words for words in said)

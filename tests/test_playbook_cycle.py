@@ -12,7 +12,7 @@ from servers.core.registry import Registry
 from servers.playbook.__main__ import main
 from servers.playbook.facts import facts_of
 from servers.playbook.lessons import lessons_of
-from tests.playbook_world import STAND_IN, World, measured_begin, read_back, recorded_begin
+from tests.playbook_world import STAND_IN, World, measured_begin, most_wrong, read_back, recorded_begin
 from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
@@ -177,10 +177,10 @@ async def test_hostile_texts_are_words_in_every_paper(tmp_path: Path) -> None:
 
     async with world.playbook() as playbook:
         cycle, recorded = await recorded_begin(world, playbook)
-        trace = recorded["failures"][0]["trace_id"]
+        worst = recorded["failures"][0]
         remedy = {
-            "trace_id": trace,
-            "dimension": "warmth",
+            "trace_id": worst["trace_id"],
+            "dimension": most_wrong(worst),
             "change": "<img src=x onerror=alert(a)> | ``` [a](http://b)",
         }
         lesson = {"title": "# <b>bold</b>", "text": "```\n![i](javascript:x)\n```", "claims": []}
@@ -244,9 +244,10 @@ def _judge(world: World, cycle: str, outcome: str) -> None:
         "level": 0.025,
         "difference": None,
         "ci": None,
-        "checks": [{"name": "json_valid_rate", "passed": True, "detail": "1.000, at least 0.98"}],
+        "checks": [{"name": "json_valid_rate", "passed": True, "detail": "1.000, at least 0.98", "evidence": "a"}],
         "focus_dimensions": [],
         "verdicts_asked": 1,
+        "level_left": 0.008,
         "asked_at": "2026-01-31T08:00:00Z",
     }
     write_json(world.workspace.cycle_dir(cycle) / "gate.json", gate)

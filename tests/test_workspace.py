@@ -1,13 +1,17 @@
 """The artifacts folder: names that may be paths, one writer at a time, files that appear whole."""
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from servers.core.disk import append_jsonl, read_json, read_jsonl, write_json
+from servers.core.dataset import DatasetStore, Example
+from servers.core.disk import append_jsonl, read_json, read_jsonl, write_json, write_jsonl
+from servers.core.tracking.database import Database
 from servers.core.workspace import Busy, Workspace
 
 
@@ -118,3 +122,69 @@ def test_a_value_that_json_cannot_hold_leaves_the_file_as_it_was(tmp_path: Path)
         write_json(file, {"mae": float("nan")})
 
     assert read_json(file) == {"mae": 1.5} and [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "umask", "expected"),
+    [
+        (0o755, 0o022, 0o644),
+        (0o2775, 0o002, 0o664),
+        (0o2775, 0o022, 0o644),
+        (0o777, 0o077, 0o600),
+        (0o700, 0o000, 0o600),
+        (0o2710, 0o002, 0o600),
+    ],
+)
+def test_a_file_is_for_those_who_may_list_its_folder(tmp_path: Path, folder: int, umask: int, expected: int):
+    """Ours: two users share a folder through its group, and what lies in a private folder is private."""
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    root.chmod(folder)
+    before = os.umask(umask)
+    try:
+        write_json(root / "whole.json", {})
+        append_jsonl(root / "lines.jsonl", {})
+        with Workspace(root).writing("test"), Database(root / "local.db").writing():
+            pass
+    finally:
+        os.umask(before)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.iterdir()}
+    assert modes == dict.fromkeys(["whole.json", "lines.jsonl", ".lock", "local.db"], expected)
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_rows_that_are_a_link_into_the_seal_are_not_read(tmp_path: Path, link: str):
+    """Ours: the eval server may open the seal and shows what diagnose holds, so it looks where a path leads."""
+    workspace = Workspace(tmp_path / "artifacts", tmp_path / "sealed")
+    row = Example(id="r1", text="a calm piece", target={"energy": 20.0}, source="import")
+    card = DatasetStore(workspace).save_first(
+        "mine", task="kotone", train=[row], diagnose=[], gate_size=1, gate_fingerprint="0" * 16, recipe={},
+        synthetic=False, near_copy_threshold=0.8,
+    )  # fmt: skip
+    rows = workspace.dataset_dir("mine", card.fingerprint)
+    write_jsonl(workspace.sealed_root / "mine" / "train.jsonl", [row])
+    (rows / "train.jsonl").unlink()
+    if link == "file":
+        (rows / "train.jsonl").symlink_to(workspace.sealed_root / "mine" / "train.jsonl")
+    else:
+        write_json(workspace.sealed_root / "mine" / "card.json", card)
+        rows.rename(tmp_path / "before")
+        rows.symlink_to(workspace.sealed_root / "mine")
+
+    with pytest.raises(ValueError, match=r"train\.jsonl leads into the sealed folder; put the train rows back"):
+        DatasetStore(workspace).train("mine", card.fingerprint)
+
+
+def test_what_is_written_in_place_is_never_written_through_a_link(tmp_path: Path):
+    """Ours: the eval server may write into the seal, and a lock or ledger that is a link would have it do so."""
+    sealed = tmp_path / "verdicts.jsonl"
+    sealed.write_text("all that was spent\n")
+    for name in (".lock", "ledger.jsonl"):
+        (tmp_path / name).symlink_to(sealed)
+
+    with pytest.raises(OSError, match="symbolic link"), Workspace(tmp_path).writing("test"):
+        pass
+    with pytest.raises(OSError, match="symbolic link"):
+        append_jsonl(tmp_path / "ledger.jsonl", {})
+    assert sealed.read_text() == "all that was spent\n"

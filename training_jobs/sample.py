@@ -21,7 +21,10 @@ def sample(job: Job[SampleSpec]) -> None:
     spec = job.spec
     job.say("loading the model", of=2)
     folder = job.file(spec.model_dir)
-    arm = StudentArm(spec.task, spec.model_id, Student.load(folder), model_digest(folder))
+    digest = model_digest(folder)
+    arm = StudentArm(spec.task, spec.model_id, Student.load(folder), digest)
+    if model_digest(folder) != digest:  # the digest beside every row is that of the bytes that answer
+        raise ValueError(f"the model in {folder} changed while it was loaded; start the job again")
     rows = _texts(job.file(spec.texts_file))
 
     job.say(f"answering {len(rows)} texts", of=2)

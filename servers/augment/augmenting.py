@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from servers.augment.filters import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK
+from servers.augment.aim import Aim, ThinRange, ThinWord
 from servers.augment.making import Making, Outcome
+from servers.augment.replay import refuse_too_many
+from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK
 from servers.core.backends import backends_for
 from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
@@ -20,11 +22,13 @@ from servers.core.workspace import Workspace
 MAX_NEW_SHARE = 1.0  # a cycle never adds more rows than train has
 FILTERS = [
     "length",
+    "another language than train's",
     "label out of range",
     "a number in the text gives a label away",
     f"two readings of the teacher further apart than {LARGEST_DISAGREEMENT:g} of the scale on a dimension",
     f"another reader further from the label than {MEAN_DISTANCE_OF_CHECK:g} of the scale on the mean",
     "near-copies of train, diagnose, held-out and other new rows",
+    "labels, lengths or words that as a whole differ too much from train's and diagnose's",
 ]
 
 
@@ -47,6 +51,10 @@ class AugmentationSpec(Wire):
     focus_dimensions: list[str]
     value_ranges: dict[str, list[float]]
     """By focus dimension, lowest and highest value that new rows should reach: the diagnose rows' 5 % and 95 %."""
+    thin_words: list[ThinWord] = []
+    """Words of badly answered diagnose rows that train seldom has; no text of diagnose is used."""
+    thin_ranges: list[ThinRange] = []
+    """Parts of a focus dimension's scale where train has few rows and diagnose has more."""
     new_rows: int
     replay_rows: int
     add_ratio: float
@@ -59,6 +67,11 @@ class AugmentationSpec(Wire):
     planned_at: str
     outcome: Outcome | None
     """Null until the rows are made."""
+
+    @property
+    def aim(self) -> Aim:
+        """What the teacher is asked for."""
+        return Aim(focus_dimensions=self.focus_dimensions, thin_words=self.thin_words, thin_ranges=self.thin_ranges)
 
 
 class Augmenting:
@@ -74,8 +87,8 @@ class Augmenting:
         """Write down what is to be made.
 
         Raises:
-            ValueError: a step is missing, the aim is at a dimension without signal, there is a plan already that was
-                carried out, or the cycle has its verdict.
+            ValueError: a step is missing, the aim is at a dimension without signal, more rows are to be replayed than
+                may be, there is a plan already that was carried out, or the cycle has its verdict.
         """
         opened = needs_unjudged(self._workspace, cycle)
         if opened.kind == "begin":
@@ -86,7 +99,8 @@ class Augmenting:
         card = self._datasets.card(opened.dataset, opened.dataset_version)
         n_new = self._task.augment.new_rows if new_rows is None else new_rows
         n_new = min(n_new, int(card.rows.train * MAX_NEW_SHARE))
-        n_replay = min(self._task.augment.replay_rows if replay_rows is None else replay_rows, card.rows.train)
+        n_replay = self._task.augment.replay_rows if replay_rows is None else replay_rows
+        refuse_too_many(n_replay, self._datasets.train(card.name, card.fingerprint))
         teacher = backends_for(card).teacher
         plan_id = "augment-" + digest([cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher])[:12]
         found = self._found(cycle)
@@ -94,6 +108,7 @@ class Augmenting:
             return found
         if found and found.outcome is not None:
             raise ValueError(f"{cycle} has carried out {found.plan_id} already; its rows are in the next version")
+        aim = self._making.aim(opened, card, focus)
         spec = AugmentationSpec(
             plan_id=plan_id,
             cycle=cycle,
@@ -102,13 +117,15 @@ class Augmenting:
             source_run=self._champion_run(opened),
             focus_dimensions=list(focus),
             value_ranges=self._ranges(card, focus),
+            thin_words=aim.thin_words,
+            thin_ranges=aim.thin_ranges,
             new_rows=n_new,
             replay_rows=n_replay,
             add_ratio=n_new / card.rows.train,
             hard_case_replay_ratio=n_replay / n_new if n_new else 0.0,
             filters=FILTERS,
             teacher=teacher,
-            rationale=self._rationale(opened, focus, diagnosis),
+            rationale="; ".join(filter(None, [self._rationale(opened, focus, diagnosis), aim.why()])),
             planned_at=now(),
             outcome=None,
         )
@@ -127,7 +144,9 @@ class Augmenting:
         opened = needs_unjudged(self._workspace, spec.cycle)
         parent = self._datasets.card(spec.dataset, spec.versions.from_version)
         seed = int(plan_id.removeprefix("augment-")[:8], 16)
-        made = self._making.make(opened, parent, plan_id, spec.focus_dimensions, spec.new_rows, spec.replay_rows, seed)
+        made = self._making.make(
+            opened, parent, plan_id, spec.focus_dimensions, spec.new_rows, spec.replay_rows, seed, spec.aim
+        )
         version = None
         if made.new:
             recipe: dict[str, Any] = {
@@ -138,7 +157,10 @@ class Augmenting:
             }
             recipe |= made.outcome.model_dump(exclude={"examples_of_dropped"})
             version = self._datasets.save_child(parent, made.train, recipe).fingerprint
-        write_jsonl(self._workspace.cycle_dir(spec.cycle) / "generated_augmented_pairs.jsonl", made.new)
+        folder = self._workspace.cycle_dir(spec.cycle)
+        write_jsonl(folder / "generated_augmented_pairs.jsonl", made.new)
+        if made.refused:
+            write_jsonl(folder / "refused_augmented_pairs.jsonl", made.refused)
         done = spec.model_copy(
             update={
                 "outcome": made.outcome,

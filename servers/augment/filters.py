@@ -5,21 +5,17 @@ says which drafts they were.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from servers.augment.teachers import Draft
 from servers.core.dataset import Example
+from servers.core.language import is_foreign, languages_of
 from servers.core.near_copies import Sketch, groups, near_pairs
 from servers.core.task import Task
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")  # without its sign; a full stop may follow
 LENGTH_FACTOR = 3.0  # a text over this many times the longest train text, or under its inverse of the shortest, is odd
-# Shares of the scale. Two careful demo readings differ by 0.07 on the mean dimension, and by over 0.30 on the worst in
-# one row of a hundred; another reader errs everywhere a little, so there the mean is looked at.
-LARGEST_DISAGREEMENT = 0.30
-MEAN_DISTANCE_OF_CHECK = 0.13
 SEALED = "near a held-out row"
 
 
@@ -61,9 +57,10 @@ def sift(
     """
     result = Sifted()
     lengths = [len(row.text) for row in train]
+    languages = languages_of([row.text for row in train])
     candidates = []
     for draft in drafts:
-        reason = _odd(draft, task, min(lengths), max(lengths))
+        reason = _odd(draft, task, min(lengths), max(lengths), languages)
         if reason:
             result.drop(draft, reason)
         else:
@@ -89,27 +86,18 @@ def sift(
     return result
 
 
-def _odd(draft: Draft, task: Task, shortest: int, longest: int) -> str | None:
+def _odd(draft: Draft, task: Task, shortest: int, longest: int, languages: Collection[str]) -> str | None:
     """What is wrong with one draft by itself."""
     if not shortest / LENGTH_FACTOR <= len(draft.text.strip()) <= longest * LENGTH_FACTOR:
         return "length"
+    if is_foreign(draft.text, languages):
+        return "another language than train's"
     label = draft.label(task.scale)
     if any(not task.scale.low <= label[name] <= task.scale.high for name in task.names):
         return "label out of range"
     values = {f"{abs(label[name]):g}" for name in task.names}
     if any(f"{float(number):g}" in values for number in NUMBER.findall(draft.text)):
         return "a number in the text gives a label away"
-    if not _agree(draft, label, task):
+    if not draft.agrees(task.scale):
         return "two readings disagree"
     return None
-
-
-def _agree(draft: Draft, label: dict[str, float], task: Task) -> bool:
-    """Whether the teacher agrees with itself on every dimension, and another reader with the label on the whole."""
-    spread = max(max(values) - min(values) for name in task.names if (values := [r[name] for r in draft.readings]))
-    if spread > LARGEST_DISAGREEMENT * task.scale.width:
-        return False
-    if draft.check is None:
-        return True
-    distance = fmean(abs(label[name] - draft.check[name]) for name in task.names)
-    return distance <= MEAN_DISTANCE_OF_CHECK * task.scale.width

@@ -1,34 +1,60 @@
-"""Make the training rows of one dataset version: a teacher writes, the filters sift, hard rows get more weight."""
+"""Make the training rows of one dataset version: a teacher writes, the filters sift, hard rows get more weight.
+
+Three things can end with no row added, and each says so with its figures: recombination that these data do not bear
+out (nothing is written then), filters that leave nothing, and new rows that as a whole look like no row that is there.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from servers.augment.aim import Aim, take_aim
 from servers.augment.filters import Sifted, sift
-from servers.augment.teachers import DemoWorldTeacher, RecombinationTeacher, Teacher
+from servers.augment.recombination import Reader, RecombinationTeacher
+from servers.augment.replay import hardest, refuse_too_many
+from servers.augment.shift import Shift, shift_of
+from servers.augment.teachers import DemoWorldTeacher, Teacher
+from servers.augment.trust import Trust, trust_in_recombination
 from servers.core.answers import InvalidAnswer, parse_answer
-from servers.core.arms import Arm, load_arm
+from servers.core.arms import load_arm
 from servers.core.backends import backends_for
 from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore, Example
+from servers.core.evaluations import EvaluationStore
 from servers.core.near_copies import SKETCH_FILE, Sketch
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
 REPLAY_WEIGHT = 2.0
+SHIFTED = "the new rows as a whole differ too much from train"
 
 
 class Outcome(Wire):
     """What came of a plan."""
 
     written: int
-    """Drafts that the teacher wrote."""
+    """Drafts that the teacher wrote: as many as were added and dropped."""
     added: int
     replayed: int
     dropped: dict[str, int]
     """Drafts dropped, by reason."""
     examples_of_dropped: dict[str, list[str]]
     """A few texts by reason; none for near-copies of held-out rows."""
+    distrusted: str | None = None
+    """Why the teacher was not asked, in words with figures; null where it was."""
+    refused: str | None = None
+    """Why the rows that passed the filters were not added; null where they were."""
+    trust: Trust | None = None
+    """What was measured of recombination before it wrote; null for another teacher."""
+    shift: Shift | None = None
+    """How far the rows that passed the filters are from train; null where there were none."""
+
+    @property
+    def why_nothing(self) -> str | None:
+        """Why no row was added; None where some were."""
+        if self.added:
+            return None
+        return self.distrusted or self.refused or "no new row survived the filters"
 
 
 @dataclass(frozen=True)
@@ -38,15 +64,34 @@ class Made:
     train: list[Example]
     """The parent's rows, replayed ones with more weight, and the new ones after them."""
     new: list[Example]
+    refused: list[Example]
+    """Rows that passed the filters and were not added, for whoever wants to look at them."""
     outcome: Outcome
 
 
 class Making:
     """Makes rows for one task; what it makes is saved by whoever asked."""
 
-    def __init__(self, workspace: Workspace, task: Task) -> None:
-        self._workspace, self._task = workspace, task
+    def __init__(self, workspace: Workspace, task: Task, teacher: Teacher | None = None) -> None:
+        """Open it.
+
+        Args:
+            workspace: Where datasets, models and evaluations lie.
+            task: What the rows are for.
+            teacher: Who writes; the configuration's where not given.
+        """
+        self._workspace, self._task, self._given = workspace, task, teacher
         self._datasets = DatasetStore(workspace)
+        self._evaluations = EvaluationStore(workspace)
+
+    def aim(self, opened: Opening, parent: Card, focus: Sequence[str]) -> Aim:
+        """What a teacher would be asked for: dimensions, and what `parent` covers thinly there."""
+        measured = self._evaluations.find(opened.cycle, opened.champion)
+        rows = self._evaluations.rows(measured.evaluation_id) if measured else []
+        errors = {row.example_id: row.abs_error_by_dim for row in rows}
+        train = self._datasets.train(parent.name, parent.fingerprint)
+        diagnose = self._datasets.diagnose(parent.name, parent.fingerprint)
+        return take_aim(focus, train, diagnose, errors, self._task.scale)
 
     def make(
         self,
@@ -57,6 +102,7 @@ class Making:
         new_rows: int,
         replay_rows: int,
         seed: int,
+        aim: Aim | None = None,
     ) -> Made:
         """Have the teacher write rows on top of `parent`; the same arguments give the same rows.
 
@@ -68,15 +114,29 @@ class Making:
             new_rows: Drafts to write.
             replay_rows: Hard train rows to train on with more weight; none where no draft survives.
             seed: Of the teacher.
+            aim: What was aimed at when it was planned; looked for anew where not given.
+
+        Raises:
+            ValueError: more replay rows than may be.
         """
         train = self._datasets.train(parent.name, parent.fingerprint)
-        teacher = self._teacher(opened, parent)
-        drafts = teacher.write(new_rows, focus, seed, train)
-        sketch = Sketch.load(self._workspace.sealed_dir(parent.name, parent.gate_fingerprint) / SKETCH_FILE)
+        refuse_too_many(replay_rows, train)
+        aim = aim or self.aim(opened, parent, focus)
+        teacher, trust = self._teacher(opened, parent), None
+        if isinstance(teacher, RecombinationTeacher):
+            trust = trust_in_recombination(self._task, train, aim, new_rows, seed, parent.near_copy_threshold)
+        drafts = [] if trust and trust.distrust else teacher.write(new_rows, aim, seed, train)
         diagnose = self._datasets.diagnose(parent.name, parent.fingerprint)
+        sketch = Sketch.load(self._workspace.sealed_dir(parent.name, parent.gate_fingerprint) / SKETCH_FILE)
         sifted = sift(drafts, self._task, train, diagnose, sketch, parent.near_copy_threshold)
-        new = self._examples(sifted, plan_id, opened.cycle, teacher.name)
-        replayed = self._hardest(opened, train, replay_rows) if new else set()
+        passed = self._examples(sifted, plan_id, opened.cycle, teacher.name)
+        shift = shift_of(passed, train, diagnose, self._task) if passed else None
+        refused = shift.refusal(focus, len(passed)) if shift else None
+        if refused:
+            for draft in sifted.kept:
+                sifted.drop(draft, SHIFTED)
+        new = [] if refused else passed
+        replayed = hardest(train, self._champion(opened), replay_rows, self._task) if new and replay_rows else set()
         weighted = [r.model_copy(update={"weight": REPLAY_WEIGHT}) if r.id in replayed else r for r in train]
         outcome = Outcome(
             written=len(drafts),
@@ -84,18 +144,32 @@ class Making:
             replayed=len(replayed),
             dropped=sifted.dropped,
             examples_of_dropped=sifted.examples_of_dropped,
+            distrusted=f"{teacher.name} is not trusted here: {trust.distrust}" if trust and trust.distrust else None,
+            refused=f"{SHIFTED}: {refused}" if refused else None,
+            trust=trust,
+            shift=shift,
         )
-        return Made([*weighted, *new], new, outcome)
+        return Made([*weighted, *new], new, passed if refused else [], outcome)
 
     def _teacher(self, opened: Opening, parent: Card) -> Teacher:
+        if self._given is not None:
+            return self._given
         if backends_for(parent).teacher == DemoWorldTeacher.name:
             return DemoWorldTeacher(int(parent.name.removeprefix("demo").removeprefix("-") or 0))
-        reader = None if opened.champion == "constant" else self._champion(opened)
-        return RecombinationTeacher(self._task, reader)
+        return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))
 
-    def _champion(self, opened: Opening) -> Arm:
+    def _champion(self, opened: Opening) -> Reader:
+        """The champion as a reader; an answer of it that is not valid reads nothing."""
         root = self._datasets.card(opened.dataset, opened.dataset_version).root
-        return load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
+        arm = load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
+
+        def vector(words: str) -> dict[str, float] | None:
+            try:
+                return parse_answer(words, self._task)
+            except InvalidAnswer:
+                return None
+
+        return lambda texts: [vector(words) for words in arm.answer(texts)]
 
     def _examples(self, sifted: Sifted, plan_id: str, cycle: str, teacher: str) -> list[Example]:
         return [
@@ -108,18 +182,3 @@ class Making:
             )
             for number, draft in enumerate(sifted.kept, start=1)
         ]
-
-    def _hardest(self, opened: Opening, train: Sequence[Example], count: int) -> set[str]:
-        """Ids of the train rows on which the champion errs most; never rows of another split."""
-        if count == 0:
-            return set()
-        words = self._champion(opened).answer([row.text for row in train])
-        errors = {row.id: self._error(row, text) for row, text in zip(train, words, strict=True)}
-        return set(sorted(errors, key=lambda key: -errors[key])[:count])
-
-    def _error(self, row: Example, words: str) -> float:
-        try:
-            vector = parse_answer(words, self._task)
-        except InvalidAnswer:
-            return self._task.scale.width
-        return sum(abs(row.target[name] - vector[name]) for name in self._task.names) / len(vector)

@@ -43,7 +43,7 @@ def publish(workspace: Workspace, datasets: DatasetStore, task: Task, card: Card
     """
     folder = workspace.root / "published" / card.name / card.fingerprint
     if not folder.exists():
-        with appearing(folder, mode=0o755) as draft:
+        with appearing(folder) as draft:
             write_jsonl(draft / "train.jsonl", datasets.train(card.name, card.fingerprint))
             write_jsonl(draft / "diagnose.jsonl", datasets.diagnose(card.name, card.fingerprint))
             write_text(draft / "README.md", _card_text(task, card))

@@ -57,7 +57,9 @@ class AugmentationResult(Wire):
     added: int
     replayed: int
     dropped: dict[str, int]
-    """Drafts dropped, by reason."""
+    """Drafts dropped, by reason; added and dropped together are all that were written."""
+    why_nothing: str | None
+    """Why no row was added; null where some were. The cycle can go on without."""
     rows: SplitSizes
     examples: list[ExampleRow]
     next: str
@@ -96,7 +98,9 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         cycle: CycleId,
         focus_dimensions: Annotated[list[str], Field(description="dimensions to aim at; empty = more of the same")],
         new_rows: Annotated[int | None, Field(ge=1, le=5000, description="default: the task's")] = None,
-        replay_rows: Annotated[int | None, Field(ge=0, le=5000, description="hard train rows to weigh double")] = None,
+        replay_rows: Annotated[
+            int | None, Field(ge=0, le=5000, description="hard train rows to weigh double, at most a tenth")
+        ] = None,
     ) -> AugmentationPlan:
         """Plan new rows for the dimensions where the model is worst and the text carries signal; writes
         augmentation_spec.json. Needs record_context and diagnose_dataset. Next: augment_dataset.
@@ -147,7 +151,10 @@ def _result(spec: AugmentationSpec, datasets: DatasetStore) -> AugmentationResul
         added=outcome.added,
         replayed=outcome.replayed,
         dropped=outcome.dropped,
+        why_nothing=outcome.why_nothing,
         rows=card.rows,
         examples=[ExampleRow(text=cleaned(row.text, SHOWN_TEXT_CHARS), target=row.target) for row in new[:3]],
-        next="write_playbook with remedies, then plan_retrain" if new else "write_report with a stop_reason",
+        next="write_playbook with remedies, then plan_retrain"
+        if new
+        else "get_cycle says how to go on without new rows",
     )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from servers.core.answers import ServedBy, vector_text
+from servers.core.answers import Answer, ServedBy, vector_text
 from servers.core.dataset import Example
 from servers.core.disk import digest
 from servers.core.medians import weighted_median
@@ -28,6 +28,11 @@ class Arm(Protocol):
     model_id: str
     served_by: ServedBy
 
+    @property
+    def base(self) -> "Arm | None":
+        """What this one was trained on top of, asked the same texts to see that the training is at work; else None."""
+        ...
+
     def answer(self, texts: Sequence[str]) -> list[str]:
         """The words for each text, in order."""
         ...
@@ -37,6 +42,7 @@ class ConstantArm:
     """Answers the median of the training targets, whatever the text."""
 
     arm = model_id = "constant"
+    base = None
 
     def __init__(self, task: Task, train: Sequence[Example]) -> None:
         targets = np.array([[row.target[name] for name in task.names] for row in train], dtype=float)
@@ -52,6 +58,7 @@ class RuleArm:
     """Starts from the middle of the scale and moves by the keyword rules of the task file."""
 
     arm = model_id = "rule"
+    base = None
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -75,7 +82,7 @@ class RuleArm:
 
 
 class StudentArm:
-    """Answers with a trained student.
+    """Answers with a trained student; its base is the constant.
 
     Raises:
         ValueError: it was trained for other dimensions or another scale.
@@ -83,14 +90,16 @@ class StudentArm:
 
     arm = FAMILY
 
-    def __init__(self, task: Task, model_id: str, student: Student, weights_digest: str) -> None:
+    def __init__(
+        self, task: Task, model_id: str, student: Student, weights_digest: str, base: ConstantArm | None = None
+    ) -> None:
         learned = student.description
         if student.names != task.names or (learned.low, learned.high) != (task.scale.low, task.scale.high):
             raise ValueError(
                 f"{model_id!r} was trained for {', '.join(student.names)} from {learned.low:g} to {learned.high:g}, "
                 f"which is not what task {task.name!r} asks for; train again"
             )
-        self._task, self._student, self.model_id = task, student, model_id
+        self._task, self._student, self.model_id, self.base = task, student, model_id, base
         self.served_by = ServedBy(backend=self.arm, model_id=model_id, digest=weights_digest)
 
     def answer(self, texts: Sequence[str]) -> list[str]:
@@ -115,4 +124,15 @@ def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Ex
     if model_id == RuleArm.model_id:
         return RuleArm(task)
     made = trained_model(workspace, model_id)
-    return StudentArm(task, model_id, Student.load(intact_folder(workspace, made)), made.digest)
+    student = Student.load(intact_folder(workspace, made))
+    intact_folder(workspace, made)  # again, so that what was loaded in between are the bytes of that digest
+    return StudentArm(task, model_id, student, made.digest, base=ConstantArm(task, train))
+
+
+def answers_of(arm: Arm, rows: Sequence[Example]) -> list[Answer]:
+    """One answer for each row, in order, asked together; untimed."""
+    words = arm.answer([row.text for row in rows])
+    return [
+        Answer(id=row.id, text=text, latency_ms=None, served_by=arm.served_by)
+        for row, text in zip(rows, words, strict=True)
+    ]

@@ -37,6 +37,13 @@ def opening(workspace: Workspace, cycle: str) -> Opening:
     return Opening.model_validate(read_json(path))
 
 
+def open_cycles(workspace: Workspace, dataset: str) -> list[str]:
+    """Ids of the cycles on a dataset that are not closed."""
+    folders = (path.parent for path in sorted((workspace.root / "loop").glob("*/cycle.json")))
+    unfinished = [folder.name for folder in folders if not (folder / "summary.json").exists()]
+    return [cycle for cycle in unfinished if opening(workspace, cycle).dataset == dataset]
+
+
 def needs_open(workspace: Workspace, cycle: str) -> Opening:
     """The opening of a cycle that is still open.
 
@@ -63,7 +70,7 @@ def needs_unjudged(workspace: Workspace, cycle: str, besides: str | None = None)
         ValueError: there is no such cycle, it is closed, or its verdict was given.
     """
     found = needs_open(workspace, cycle)
-    if (gate := _verdict(workspace, cycle)) is not None and gate["verdict_id"] != besides:
+    if (gate := verdict_of(workspace, cycle)) is not None and gate["verdict_id"] != besides:
         raise ValueError(
             f"{cycle} has its verdict, {gate['outcome']!r} on {gate['candidate']!r}, and one candidate a cycle is "
             "judged; end it as get_cycle says, and call open_cycle for the next one"
@@ -90,7 +97,7 @@ def document(workspace: Workspace, cycle: str, name: str, made_by: str) -> dict[
     return value
 
 
-def _verdict(workspace: Workspace, cycle: str) -> dict[str, Any] | None:
+def verdict_of(workspace: Workspace, cycle: str) -> dict[str, Any] | None:
     """What may be shown of the cycle's verdict; None before it, and where the candidate was not fit to be judged."""
     path = workspace.cycle_dir(cycle) / "gate.json"
     gate: dict[str, Any] | None = read_json(path) if path.exists() else None

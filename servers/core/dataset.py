@@ -1,14 +1,14 @@
 """Datasets on disk: examples, immutable versions named by their content, and which version of a name is the newest.
 
-Versions of one name share the splits that judge (`diagnose`, and the sealed `gate`); only `train` grows. The gate's
-rows are not here: a card tells how many they are and what their folder in the sealed place is called.
+Versions of one name share the splits that judge (`diagnose`, and the sealed `gate` until it is worn out and another is
+sealed); only `train` grows. The gate's rows are not here: a card tells how many they are and what their folder in the
+sealed place is called.
 A version's folder appears whole, by rename, and the head moves to it afterwards. Writers hold the workspace's lock;
 the first version of a name needs none: two processes that write the same content do not disturb each other.
 """
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -212,12 +212,30 @@ class DatasetStore:
             self._set_head(card, replace=True)
         return card
 
+    def save_resealed(self, parent: Card, gate_size: int, gate_fingerprint: str, recipe: dict[str, Any]) -> Card:
+        """Make a version with the same open rows and another sealed split, and move the head to it.
+
+        The caller holds the workspace's lock.
+        """
+        train = self.train(parent.name, parent.fingerprint)
+        changed = {
+            "fingerprint": _version(parent.task, train, parent.diagnose_fingerprint, gate_fingerprint),
+            "parent": parent.fingerprint,
+            "created_at": now(),
+            "rows": parent.rows.model_copy(update={"gate": gate_size}),
+            "gate_fingerprint": gate_fingerprint,
+            "recipe": recipe,
+        }
+        card = self._save(parent.model_copy(update=changed), train, self.diagnose(parent.name, parent.fingerprint))
+        self._set_head(card, replace=True)
+        return card
+
     def _save(self, card: Card, train: Sequence[Example], diagnose: Sequence[Example]) -> Card:
         """Write a version unless it is there, and return the card that is there."""
         _refuse_repeated_ids([*train, *diagnose])
         folder = self._workspace.dataset_dir(card.name, card.fingerprint)
         if not folder.exists():
-            with appearing(folder, mode=0o755) as draft:
+            with appearing(folder) as draft:
                 write_jsonl(draft / "train.jsonl", train)
                 write_jsonl(draft / "diagnose.jsonl", diagnose)
                 write_json(draft / "card.json", card)
@@ -226,6 +244,9 @@ class DatasetStore:
     def _rows(self, name: str, version: str, split: str) -> list[Example]:
         self.card(name, version)
         file = self._workspace.dataset_dir(name, version) / f"{split}.jsonl"
+        if self._workspace.is_sealed(file):
+            # The eval server may open it and shows what diagnose holds: a link there would let anybody see the seal.
+            raise ValueError(f"{file} leads into the sealed folder; put the {split} rows back")
         return read_examples(file)
 
     def _ancestry(self, card: Card) -> set[str]:
@@ -256,15 +277,21 @@ class DatasetStore:
 
 
 @contextmanager
-def appearing(folder: Path, mode: int) -> Iterator[Path]:
+def appearing(folder: Path, mode: int | None = None) -> Iterator[Path]:
     """A draft that becomes `folder` by rename when the block ends well, and vanishes when it does not.
 
     If another process made the folder meanwhile, theirs stays: it is named by its content.
+
+    Args:
+        folder: What is to appear.
+        mode: Its permissions; as the umask has it where none are given.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    draft = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    draft.mkdir(mode=0o777 if mode is None else mode)
     try:
-        draft.chmod(mode)
+        if mode is not None:
+            draft.chmod(mode)  # whatever the umask took away
         yield draft
         try:
             draft.rename(folder)

@@ -2,13 +2,15 @@
 
 Every file is written beside its place and renamed into it, so a reader never meets half of one. JSON documents carry
 `schema`, the version of their layout; NaN and infinity are refused, because no other JSON reader would take them.
+A new file is for those who may list its folder, as far as the umask allows: two users can share a folder through a
+group, and what lies in a private folder is private.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,18 +56,29 @@ def file_digest(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` by write-then-rename, making the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = open_or_create(draft, os.O_WRONLY | os.O_EXCL)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a public file gets the permissions that its folder's readers expect.
-        os.chmod(temporary, 0o600 if path.parent.stat().st_mode & 0o077 == 0 else 0o644)
-        os.replace(temporary, path)
+        os.replace(draft, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
+
+
+def open_or_create(path: Path, how: int) -> int:
+    """Open a file, making it where it is missing; the handle. A link is not followed: it could lead to what is sealed.
+
+    Args:
+        path: In a folder that is there.
+        how: Flags of `os.open` beside O_CREAT.
+    """
+    listed_by = path.parent.stat().st_mode
+    mode = 0o600 | (0o060 if listed_by & 0o040 else 0) | (0o006 if listed_by & 0o004 else 0)
+    return os.open(path, how | os.O_CREAT | os.O_NOFOLLOW, mode)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +96,7 @@ def append_jsonl(path: Path, row: Any) -> None:
     # Half a character, which a caller may send, is no UTF-8; escaped it is JSON, and reads back as it came.
     line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644), "r+b") as file:
+    with os.fdopen(open_or_create(path, os.O_RDWR | os.O_APPEND), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
         file.truncate(_end_of_lines(file))
         file.seek(0, os.SEEK_END)

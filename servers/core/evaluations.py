@@ -1,16 +1,22 @@
-"""Evaluations on the diagnose split: what one holds, and where they lie.
+"""Evaluations on the diagnose split: what one holds, where they lie, and whether they are what they say.
 
 `eval/runs/<id>/` has `predictions.jsonl` (the model's words), `rows.jsonl` (each row scored) and `eval.json`, which is
-written last of all: an evaluation without it never happened, and is made again. Sealed rows never come here.
+written last of all: an evaluation without it never happened, and is made again. Whoever reads the rows learns whether
+the model under test, and nothing else, answered every row once; else the evaluation is invalid. Sealed rows never come
+here.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from servers.core.answers import Answer, ServedBy
+from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, read_jsonl, write_json, write_jsonl
+from servers.core.models import trained_model
+from servers.core.served import Activity
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -41,7 +47,8 @@ class ScoredRow(Wire):
     """Points; for an invalid answer the worst that the scale allows for this target."""
     mae_raw: float
     """Mean of the errors by dimension, points."""
-    intent_score: float
+    intent_score: float | None
+    """0 to 100; null for a task without one."""
     constraint_match: bool | None
     """Whether all derived tags agree; null for a task without tags."""
     slot_exact_match: float | None
@@ -73,7 +80,11 @@ class Evaluation(Wire):
     metrics: dict[str, float | None]
     """By metric name; null where nothing could be measured. Definitions: servers/core/metrics.py."""
     standard_errors: dict[str, float]
-    """Points, for vector_mae and mae_raw_<dimension>, clustered by near-copy group."""
+    """Of every metric that was measured but the cost, clustered by near-copy group; empty where there is but one."""
+    intervals: dict[str, tuple[float, float]] = {}
+    """95 %, for the same metrics; for pictures, not for verdicts."""
+    differs_from_base: Activity | None = None
+    """Whether what was trained is at work; null for an arm that stands on no other."""
 
 
 def evaluation_id_for(cycle: str, served_by: ServedBy, diagnose_fingerprint: str, task: Task) -> str:
@@ -90,6 +101,7 @@ class EvaluationStore:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._datasets = DatasetStore(workspace)
 
     def get(self, evaluation_id: str) -> Evaluation:
         """One evaluation.
@@ -103,18 +115,39 @@ class EvaluationStore:
             raise ValueError(f"no evaluation {evaluation_id!r}; the newest are: {known}; call evaluate_model first")
         return Evaluation.model_validate(read_json(path))
 
+    def verified(self, evaluation_id: str) -> Evaluation:
+        """One evaluation, after a look at every row of it.
+
+        Raises:
+            ValueError: there is none of this id, or it is invalid; one line that says why.
+        """
+        evaluation = self.get(evaluation_id)
+        self.rows(evaluation_id)
+        return evaluation
+
     def rows(self, evaluation_id: str) -> list[ScoredRow]:
         """The scored rows of one evaluation, in the order of the split.
 
         Raises:
-            ValueError: there is no such evaluation, or its rows are not all there.
+            ValueError: there is no such evaluation, or it is invalid: rows are missing or doubled, something other than
+                the model under test answered one, or files do not belong together.
         """
-        wanted = self.get(evaluation_id).n
-        path = self._workspace.evaluation_dir(evaluation_id) / "rows.jsonl"
-        rows = [ScoredRow.model_validate(row) for row in read_jsonl(path)]
-        if len(rows) != wanted:
-            raise ValueError(f"{path} holds {len(rows)} of {wanted} rows; restore it, or delete its folder")
+        evaluation = self.get(evaluation_id)
+        folder = self._workspace.evaluation_dir(evaluation_id)
+        rows = [ScoredRow.model_validate(row) for row in read_jsonl(folder / "rows.jsonl")]
+        answers = [Answer.model_validate(row) for row in read_jsonl(folder / "predictions.jsonl")]
+        asked = [example.id for example in self._datasets.diagnose(evaluation.dataset, evaluation.dataset_version)]
+        if problem := _problem(evaluation, rows, answers, asked) or self._other_weights(evaluation.served_by):
+            raise ValueError(f"evaluation {evaluation_id!r} is invalid: {problem}; call evaluate_model to measure anew")
         return rows
+
+    def _other_weights(self, served_by: ServedBy) -> str | None:
+        """What is wrong with who is said to have served: a job that made this model made other weights."""
+        try:
+            made = trained_model(self._workspace, served_by.model_id)
+        except ValueError:  # an arm without weights; or the job is gone, and its model cannot be judged anyway
+            return None
+        return None if made.digest == served_by.digest else f"{served_by.model_id!r} was trained to other weights"
 
     def all(self) -> list[Evaluation]:
         """Every evaluation, oldest first."""
@@ -147,6 +180,30 @@ class EvaluationStore:
             "auto_improvement_delta": _delta(latest.get("fine_tuned"), latest.get("prompt")),
             "loop_completion_rate": len(closed) / len(cycles) if cycles else None,
         }
+
+
+def _problem(
+    evaluation: Evaluation, rows: Sequence[ScoredRow], answers: Sequence[Answer], asked: Sequence[str]
+) -> str | None:
+    """What makes an evaluation invalid; `asked` are the ids of the split's rows."""
+    if [row.example_id for row in rows] != list(asked):
+        ids = {row.example_id for row in rows}
+        return f"it holds {len(rows)} rows of {len(ids & set(asked))} of the {len(asked)} examples, or in another order"
+    served_by = evaluation.served_by
+    everybody = [row.served_by for row in rows] + [answer.served_by for answer in answers]
+    if found := next((other for other in everybody if other != served_by), None):
+        return (
+            f"a row was answered by {found.model_id!r} ({found.digest[:12]}), not by {served_by.model_id!r} "
+            f"({served_by.digest[:12]})"
+        )
+    if any(row.run_id != evaluation.evaluation_id for row in rows) or served_by.model_id != evaluation.model:
+        return "its rows are those of another evaluation"
+    if [(row.example_id, row.answer) for row in rows] != [(answer.id, answer.text) for answer in answers]:
+        return "what was scored is not what was answered"
+    mean, stated = sum(row.mae_raw for row in rows) / len(rows), evaluation.metrics.get("vector_mae")
+    if stated is None or not math.isclose(mean, stated, rel_tol=1e-9, abs_tol=1e-9):
+        return "its figures are not those of its rows"
+    return None
 
 
 def _latest(evaluation: Evaluation) -> Mapping[str, Any]:

@@ -6,18 +6,19 @@ that this verdict may spend, so that all verdicts ever asked of one split promot
     level(k) = 0.05 / (k (k + 1))  +  level(k - 1) if verdict k - 1 promoted
 
 (the fallback procedure, Wiens & Dmitrienko 2005: what an accepted claim did not need goes to the next one). A verdict
-without promotion shows its outcome and the checks that are not statistical; the rest stays sealed, because a difference
-shown after each try would teach the agent the sealed rows (Blum & Hardt 2015, "The Ladder").
+without promotion shows its outcome and the plain checks, which look at no sealed answer; the rest stays sealed, because
+a difference shown after each try would teach the agent the sealed rows (Blum & Hardt 2015, "The Ladder").
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
+from servers.core.fitness import Check, at_least
 from servers.core.statistics import Comparison, Floats, Labels, compare, smallest_p_value
 from servers.core.task import GateRules
 from servers.core.wire import Wire
@@ -28,24 +29,18 @@ VETO_LEVEL = 0.05  # family-wise over the dimensions: shown worse on any of them
 Outcome = Literal["promote", "hold", "undecided"]
 
 
-class Check(Wire):
-    """One rule of the gate."""
-
-    name: str
-    passed: bool
-    detail: str
-    """The number and the threshold."""
-
-
 class Verdict(Wire):
     """What the judge found, whole. Stays in the sealed folder; `shown` is what leaves it."""
 
     outcome: Outcome
     reason: str
     n: int
-    clusters: int
+    clusters: int | None
     level: float
     """One-sided, what this verdict could spend."""
+    smallest_visible: float | None
+    """The smallest gain, in points, that such rows show at this level, foreseen from the diagnose rows; null where no
+    gain would be shown."""
     difference: float | None
     """Candidate minus champion in vector_mae, points."""
     ci: tuple[float, float] | None
@@ -56,21 +51,21 @@ class Verdict(Wire):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the judge looks at. Error arrays have shape (rows, dimensions), in points, rows in the same order."""
+    """What the statistical checks look at. Arrays of errors (rows, dimensions), points, rows in the same order."""
 
     dimensions: Sequence[str]
     focus: Sequence[str]
+    """The dimensions that the new rows aimed at, written down before there was a candidate."""
     scale_width: float
     candidate: Floats
     champion: Floats
     constant: Floats
+    prompt: Floats | None
+    """The base model's without training, where there is such an arm."""
     clusters: Labels
     """Near-copy group of each row, shape (rows,)."""
     json_valid_rate: float
-    p95_latency_ms: float | None
-    """Over single requests after warm-up; None where it was not measured."""
-    leaked_rows: int
-    """Training rows of the candidate that are near-copies of sealed rows."""
+    """On the sealed rows."""
     expected_standard_error: float
     """Of the difference on the sealed rows, foreseen from the diagnose rows: so `undecided` tells nothing sealed."""
 
@@ -89,53 +84,35 @@ def level_for_next(promoted: Sequence[bool]) -> float:
     return ALL_VERDICTS_LEVEL / (k * (k + 1)) + carried
 
 
-def plain_checks(evidence: Evidence, rules: GateRules) -> list[Check]:
-    """The checks that spend nothing: they say nothing about how good the candidate is on the sealed rows."""
-    latency = evidence.p95_latency_ms
-    return [
-        Check(
-            name="json_valid_rate",
-            passed=evidence.json_valid_rate >= rules.min_json_valid_rate,
-            detail=f"{evidence.json_valid_rate:.3f}, at least {rules.min_json_valid_rate:g}",
-        ),
-        Check(name="served_by", passed=True, detail="every row was answered by the model under test"),
-        Check(
-            name="no_leakage",
-            passed=evidence.leaked_rows == 0,
-            detail=f"{evidence.leaked_rows} training rows are near-copies of sealed rows, none allowed",
-        ),
-        Check(
-            name="p95_latency_ms",
-            passed=latency is None or latency <= rules.max_p95_latency_ms,
-            detail="not measured: a warning"
-            if latency is None
-            else f"{latency:.1f} ms, at most {rules.max_p95_latency_ms:g}",
-        ),
-        Check(name="prompt_arm", passed=True, detail="not applicable: no prompt arm"),
-    ]
-
-
-def judge(evidence: Evidence, rules: GateRules, level: float) -> Verdict:
+def judge(plain: Sequence[Check], evidence: Evidence, rules: GateRules, level: float) -> Verdict:
     """Decide on the sealed rows.
+
+    Args:
+        plain: The plain checks, all passed; else there is nothing to judge, see `unfit_verdict`.
+        evidence: Errors on the sealed rows.
+        rules: The task's thresholds.
+        level: What this verdict may spend, one-sided.
 
     Raises:
         ValueError: the rows are too few to tell anything (fewer than two near-copy groups).
     """
     overall = compare(evidence.candidate.mean(axis=1), evidence.champion.mean(axis=1), evidence.clusters, level)
-    plain = plain_checks(evidence, rules)
     statistical = [
+        at_least("json_valid_rate_sealed", evidence.json_valid_rate, rules.min_json_valid_rate, "sealed rows"),
         _shown_better("vector_mae", overall),
         *_focus_check(evidence, level),
         *_no_dimension_worse(evidence, rules),
-        *_better_than_constant(evidence),
+        *_against_baselines(evidence),
     ]
-    outcome, reason = _outcome(plain, statistical, overall, visible(evidence, level) <= rules.min_gain, rules)
+    smallest = visible(evidence, level)
+    outcome, reason = _outcome(statistical, overall, smallest <= rules.min_gain, rules)
     return Verdict(
         outcome=outcome,
         reason=reason,
         n=overall.n,
         clusters=overall.clusters,
         level=level,
+        smallest_visible=smallest if math.isfinite(smallest) else None,
         difference=overall.difference,
         ci=overall.ci,
         checks=[*plain, *statistical],
@@ -143,12 +120,28 @@ def judge(evidence: Evidence, rules: GateRules, level: float) -> Verdict:
     )
 
 
+def unfit_verdict(plain: Sequence[Check], problem: str, n: int, level: float) -> Verdict:
+    """The verdict on a candidate that is not fit for service: it looks at no sealed row, and spends nothing."""
+    return Verdict(
+        outcome="hold",
+        reason=problem,
+        n=n,
+        clusters=None,
+        level=level,
+        smallest_visible=None,
+        difference=None,
+        ci=None,
+        checks=list(plain),
+        statistical=[],
+    )
+
+
 def shown(verdict: Verdict) -> Verdict:
     """What of a verdict may leave the sealed folder: all of a promotion, else what is not statistical."""
     if verdict.outcome == "promote":
         return verdict
-    open_checks = [check for check in verdict.checks if check.name not in verdict.statistical]
-    return verdict.model_copy(update={"difference": None, "ci": None, "checks": open_checks})
+    plain = [check for check in verdict.checks if check.name not in verdict.statistical]
+    return verdict.model_copy(update={"difference": None, "ci": None, "checks": plain})
 
 
 def visible(evidence: Evidence, level: float) -> float:
@@ -160,23 +153,21 @@ def visible(evidence: Evidence, level: float) -> float:
 
 
 def _outcome(
-    plain: Sequence[Check], statistical: Sequence[Check], overall: Comparison, could_tell: bool, rules: GateRules
+    statistical: Sequence[Check], overall: Comparison, could_tell: bool, rules: GateRules
 ) -> tuple[Outcome, str]:
     """The outcome and its reason; without promotion the reason holds nothing that depends on the sealed errors."""
-    if failed := [check for check in plain if not check.passed]:
-        return "hold", "not fit for service: " + "; ".join(f"{check.name} {check.detail}" for check in failed)
     if all(check.passed for check in statistical):
         low, high = overall.ci
         return "promote", (
             f"vector_mae differs by {overall.difference:+.3f} points ({low:+.3f} to {high:+.3f}) over {overall.n} "
-            f"sealed rows at level {overall.level:.4f}, and no check failed"
+            f"sealed rows at level {overall.level:.4g}, and no check failed"
         )
     if not could_tell:
         return "undecided", (
             f"{overall.n} sealed rows could not have shown a gain of {rules.min_gain:g} points at level "
-            f"{overall.level:.4f}; collect more held-out rows"
+            f"{overall.level:.4g}; collect more held-out rows"
         )
-    return "hold", f"the sealed rows do not show a gain that passes every check at level {overall.level:.4f}"
+    return "hold", f"the sealed rows do not show a gain that passes every check at level {overall.level:.4g}"
 
 
 def _shown_better(what: str, comparison: Comparison) -> Check:
@@ -184,6 +175,9 @@ def _shown_better(what: str, comparison: Comparison) -> Check:
         name=f"{what}_better_than_champion",
         passed=comparison.difference < 0 and comparison.p_better <= comparison.level,
         detail=f"{comparison.difference:+.3f} points, p {comparison.p_better:.2g}, at most {comparison.level:.4g}",
+        value=comparison.p_better,
+        threshold=comparison.level,
+        evidence=f"{comparison.n} sealed rows in {comparison.clusters} groups, paired",
     )
 
 
@@ -197,7 +191,7 @@ def _focus_check(evidence: Evidence, level: float) -> list[Check]:
 
 def _no_dimension_worse(evidence: Evidence, rules: GateRules) -> list[Check]:
     level = VETO_LEVEL / len(evidence.dimensions)
-    by_dimension: Mapping[str, Comparison] = {
+    by_dimension = {
         name: compare(evidence.candidate[:, k], evidence.champion[:, k], evidence.clusters, level)
         for k, name in enumerate(evidence.dimensions)
     }
@@ -209,28 +203,38 @@ def _no_dimension_worse(evidence: Evidence, rules: GateRules) -> list[Check]:
             name="no_dimension_much_worse",
             passed=difference <= rules.max_worse,
             detail=f"{worst} {difference:+.3f} points is the least favourable, at most {rules.max_worse:+g}",
+            value=difference,
+            threshold=rules.max_worse,
+            evidence=f"sealed rows, {worst}",
         ),
         Check(
             name="no_dimension_shown_worse",
             passed=p > level,
             detail=f"{surest} p {p:.2g} is the smallest, above {level:.4g}",
+            value=p,
+            threshold=level,
+            evidence=f"sealed rows, {surest}, paired",
         ),
     ]
 
 
-def _better_than_constant(evidence: Evidence) -> list[Check]:
-    mae, constant = float(evidence.candidate.mean()), float(evidence.constant.mean())
-    width = evidence.scale_width**2
-    mse, constant_mse = (float(np.square(errors).mean()) / width for errors in (evidence.candidate, evidence.constant))
-    return [
-        Check(
-            name="vector_mae_better_than_constant",
-            passed=mae < constant,
-            detail=f"{mae:.3f} points, below {constant:.3f}",
-        ),
-        Check(
-            name="mse_norm_better_than_constant",
-            passed=mse < constant_mse,
-            detail=f"{mse:.5f}, below {constant_mse:.5f}",
-        ),
-    ]
+def _against_baselines(evidence: Evidence) -> list[Check]:
+    """Better than the constant; not worse than the prompt arm, where there is one. As estimated, without a test."""
+    arms = {"constant": evidence.constant} | ({} if evidence.prompt is None else {"prompt": evidence.prompt})
+    return [_baseline_check(arm, errors, evidence, power) for arm, errors in arms.items() for power in (1, 2)]
+
+
+def _baseline_check(arm: str, baseline: Floats, evidence: Evidence, power: Literal[1, 2]) -> Check:
+    """One of vector_mae (power 1, points) and mse_norm (power 2, share of the squared scale) against a baseline."""
+    unit = 1.0 if power == 1 else evidence.scale_width**2
+    ours, theirs = (float((errors**power).mean()) / unit for errors in (evidence.candidate, baseline))
+    must_beat = arm == "constant"
+    metric, demand = ("vector_mae" if power == 1 else "mse_norm"), ("better" if must_beat else "not_worse")
+    return Check(
+        name=f"{metric}_{demand}_than_{arm}",
+        passed=ours < theirs if must_beat else ours <= theirs,
+        detail=f"{ours:.5g}, {'below' if must_beat else 'at most'} {theirs:.5g}",
+        value=ours,
+        threshold=theirs,
+        evidence="sealed rows",
+    )

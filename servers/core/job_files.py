@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from servers.core.disk import now, read_json, write_json
+from servers.core.disk import now, open_or_create, read_json, write_json
 from servers.core.task import Task
 from servers.core.wire import Wire
 
@@ -205,7 +205,7 @@ def try_lock(folder: Path) -> int | None:
 
     Whoever inherits the handle keeps the lock, and the kernel lets go of it when the last of them has ended.
     """
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = open_or_create(folder / LOCK, os.O_RDWR)
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
         try:

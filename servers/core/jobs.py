@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from servers.core.disk import now, read_json, write_json
+from servers.core.disk import now, open_or_create, read_json, write_json
 from servers.core.job_files import (
     CANCELLED,
     LOG,
@@ -41,7 +41,7 @@ from servers.core.job_files import (
 )
 from servers.core.wire import Wire
 from servers.core.words import cleaned
-from servers.core.workspace import Workspace
+from servers.core.workspace import Workspace, checked_name
 
 ENDED = ("succeeded", "failed", "cancelled")
 LOCK_HANDLE = "ETUDE_JOB_LOCK"  # tells the job which inherited handle is its lock
@@ -81,10 +81,15 @@ class JobStatus(Wire):
 
 
 class JobStore:
-    """The jobs of one artifacts folder."""
+    """The jobs of one artifacts folder.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    Args:
+        workspace: The artifacts folder.
+        root: Where the jobs' folders lie, if not with all the others; a store sees only those of its own root.
+    """
+
+    def __init__(self, workspace: Workspace, root: Path | None = None) -> None:
+        self._root = root or workspace.jobs_root
 
     def start(self, spec: JobSpec) -> JobStatus:
         """Start a job and return at once; a job that lives or succeeded is found, not started twice.
@@ -94,7 +99,7 @@ class JobStore:
         Raises:
             ValueError: a job of this id was asked to do something else.
         """
-        folder = self._workspace.job_dir(spec.job_id)
+        folder = self._folder(spec.job_id)
         folder.mkdir(parents=True, exist_ok=True)
         with _start_lock(folder, wait=True):
             if (folder / SPEC).exists() and read_spec(folder) != spec:
@@ -109,7 +114,7 @@ class JobStore:
 
     def exists(self, job_id: str) -> bool:
         """Whether a job of this id was ever started."""
-        return (self._workspace.job_dir(job_id) / SPEC).exists()
+        return (self._folder(job_id) / SPEC).exists()
 
     def status(self, job_id: str) -> JobStatus:
         """The state of a job, from its files and its lock.
@@ -117,7 +122,7 @@ class JobStore:
         Raises:
             ValueError: there is no such job, or its files are damaged.
         """
-        folder = self._workspace.job_dir(job_id)
+        folder = self._folder(job_id)
         if not self.exists(job_id):
             known = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{SPEC}"))[-5:]) or "none"
             raise ValueError(f"no job {job_id!r}; known: {known}; start_retrain starts one")
@@ -128,7 +133,7 @@ class JobStore:
 
     def list(self) -> list[JobStatus]:
         """Every job, in the order in which they were first asked for."""
-        folders = [file.parent for file in (self._workspace.root / "jobs").glob(f"*/{SPEC}")]
+        folders = [file.parent for file in self._root.glob(f"*/{SPEC}")]
         ordered = sorted(folders, key=lambda folder: (read_progress(folder).asked_at, folder.name))
         return [self.status(folder.name) for folder in ordered]
 
@@ -137,7 +142,7 @@ class JobStore:
 
         When this returns `cancelled`, the process is gone and will never write a result.
         """
-        folder = self._workspace.job_dir(job_id)
+        folder = self._folder(job_id)
         self.status(job_id)
         with _start_lock(folder, wait=True):
             if _state(folder) not in ENDED:
@@ -146,12 +151,15 @@ class JobStore:
                     _kill(folder, how, wait_s)
         return self.status(job_id)
 
+    def _folder(self, job_id: str) -> Path:
+        return self._root / checked_name(job_id, "job")
+
     def _begin(self, folder: Path, spec: JobSpec, lock: int) -> None:
         """Begin an attempt: its status, its specification, and the process that inherits the lock."""
         write_pid(lock, None)
         progress = begin_attempt(folder)
         write_wire(folder / SPEC, spec)
-        with (folder / LOG).open("ab") as log:
+        with os.fdopen(open_or_create(folder / LOG, os.O_WRONLY | os.O_APPEND), "ab") as log:
             log.write(f"{_header(progress.attempt)} {progress.started_at}\n".encode())
             log.flush()
             process = subprocess.Popen(
@@ -172,7 +180,7 @@ class JobStore:
 @contextmanager
 def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
     """Hold `start.lock`; without waiting it may not be had, which is what the value says."""
-    handle = os.open(folder / START_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = open_or_create(folder / START_LOCK, os.O_RDWR)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,130 +1,23 @@
-"""The metrics of record: how an answer is scored and how rows become figures.
+"""The metrics of record: how an answer is scored and how rows become figures, as `definitions.py` defines them.
 
 An invalid answer is never left out: it counts as the worst error that the scale allows for its target, on every
 dimension, and `json_valid_rate` counts it once more. A mean over nothing is null, never 0. Points are units of the
-task's scale. Names and formulas are the first project's where it had them; DEFINITIONS says where ours differ.
+task's scale. A metric is computed from how often each row counts: once for the figure, as often as it was drawn for its
+interval.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from servers.core.answers import Answer, InvalidAnswer, ServedBy, parse_answer
+from servers.core.bootstrap import COVERAGE, percentile_interval, resamples, spread
 from servers.core.dataset import Example
 from servers.core.evaluations import ScoredRow, trace_id_for
-from servers.core.statistics import Floats, Labels, clustered_standard_error
+from servers.core.statistics import Floats, Labels
 from servers.core.task import Choice, Task
-from servers.core.wire import Wire
 
-
-class Definition(Wire):
-    """What a metric means."""
-
-    formula: str
-    range: str
-    better: Literal["lower", "higher", "neither"]
-    invalid: str
-    """How an invalid answer enters."""
-    source: str
-
-
-WORST = "counts with the worst error the scale allows for its target"
-FIRST_PROJECT = "the studio's first project"
-DEFINITIONS: dict[str, Definition] = {
-    "vector_mae": Definition(
-        formula="mean over rows and dimensions of |prediction - target|; mae_raw is its older name",
-        range="0 to the width of the scale, points",
-        better="lower",
-        invalid=WORST,
-        source=FIRST_PROJECT + ", which left invalid answers out",
-    ),
-    "mae_raw_<dimension>": Definition(
-        formula="mean over rows of |prediction - target| of one dimension",
-        range="0 to the width of the scale, points",
-        better="lower",
-        invalid=WORST,
-        source=FIRST_PROJECT,
-    ),
-    "mse_raw": Definition(
-        formula="mean over rows and dimensions of (prediction - target)²",
-        range="0 to width², points²",
-        better="lower",
-        invalid=WORST,
-        source=FIRST_PROJECT,
-    ),
-    "mse_norm": Definition(
-        formula="mse_raw / width²",
-        range="0 to 1",
-        better="lower",
-        invalid=WORST,
-        source=FIRST_PROJECT,
-    ),
-    "r2_score": Definition(
-        formula="mean over dimensions of r2_score_<dimension> = 1 - Σ error² / Σ (target - mean target)²; dimensions "
-        "whose targets are all equal have none",
-        range="-∞ to 1",
-        better="higher",
-        invalid=WORST,
-        source="by dimension here; the first project pooled them",
-    ),
-    "json_valid_rate": Definition(
-        formula="share of answers that are strict JSON with exactly the dimensions, numbers in range, nothing around",
-        range="0 to 1",
-        better="higher",
-        invalid="counts as 0",
-        source=FIRST_PROJECT + ", stricter here",
-    ),
-    "intent_score_mean": Definition(
-        formula="mean over rows of max(0, 100 - c * row error in hundredths of the scale); c from the task file",
-        range="0 to 100",
-        better="higher",
-        invalid=WORST,
-        source=FIRST_PROJECT,
-    ),
-    "output_sanity_score": Definition(
-        formula="mean over rows of min(100, 72 + 0.6 * standard deviation of the answer in hundredths of the scale)",
-        range="12 to 100",
-        better="neither",
-        invalid="counts as 12",
-        source=FIRST_PROJECT + "; a heuristic, never in the gate",
-    ),
-    "constraint_match_rate": Definition(
-        formula="share of rows whose derived tags all equal the target's; rules from the task file",
-        range="0 to 1, null without tags",
-        better="higher",
-        invalid="counts as 0",
-        source=FIRST_PROJECT,
-    ),
-    "slot_exact_match": Definition(
-        formula="mean over rows of the share of derived slots that equal the target's; rules from the task file",
-        range="0 to 1, null without slots",
-        better="higher",
-        invalid="counts as 0",
-        source=FIRST_PROJECT,
-    ),
-    "p50_inference_latency_ms": Definition(
-        formula="nearest-rank median over single requests after warm-up",
-        range="0 up, null where none was timed",
-        better="lower",
-        invalid="counts as timed",
-        source=FIRST_PROJECT,
-    ),
-    "p95_inference_latency_ms": Definition(
-        formula="nearest-rank 95th percentile over single requests after warm-up",
-        range="0 up, null where none was timed",
-        better="lower",
-        invalid="counts as timed",
-        source=FIRST_PROJECT,
-    ),
-    "cost_per_100_requests_usd": Definition(
-        formula="dollars paid for 100 answers, from the service's usage figures; 0 for a model on this machine",
-        range="0 up",
-        better="lower",
-        invalid="counts as paid",
-        source="measured here; a constant in the first project",
-    ),
-}
+RATES = {"json_valid_rate", "constraint_match_rate", "slot_exact_match"}
 
 
 class RowScorer:
@@ -194,7 +87,7 @@ class RowScorer:
             predicted_vector=vector,
             abs_error_by_dim=errors,
             mae_raw=mae,
-            intent_score=max(0.0, 100 - task.intent_points_per_error * 100 * mae / task.scale.width),
+            intent_score=_intent(mae, task),
             constraint_match=_tags_agree(task, example.target, vector),
             slot_exact_match=_slots_agree(task, example.target, vector),
             latency_ms=answer.latency_ms,
@@ -215,45 +108,97 @@ def error_matrix(rows: Sequence[ScoredRow], task: Task) -> Floats:
 
 
 def aggregate(rows: Sequence[ScoredRow], task: Task, cost_usd: float | None) -> dict[str, float | None]:
-    """Every metric over the rows.
+    """Every metric over the rows; null where there is nothing to measure.
 
     Args:
         rows: Scored rows of one evaluation.
         task: Their task.
         cost_usd: What all answers together cost; null where nobody knows.
     """
-    errors, targets = error_matrix(rows, task), _targets(rows, task)
-    mse = _mean(np.square(errors).ravel())
-    mae = _mean(errors.ravel())
-    latencies = sorted(row.latency_ms for row in rows if row.latency_ms is not None)
-    r2 = {name: _r2(errors[:, k], targets[:, k]) for k, name in enumerate(task.names)}
+    figures = _figures(rows, task, np.ones((1, len(rows))))
+    cost = None if cost_usd is None or not rows else 100 * cost_usd / len(rows)
     return {
-        "vector_mae": mae,
-        "mae_raw": mae,
-        **{f"mae_raw_{name}": _mean(errors[:, k]) for k, name in enumerate(task.names)},
-        "mse_raw": mse,
-        "mse_norm": None if mse is None else mse / task.scale.width**2,
-        "r2_score": _mean([value for value in r2.values() if value is not None]),
-        **{f"r2_score_{name}": value for name, value in r2.items()},
-        "json_valid_rate": _mean([float(row.json_valid) for row in rows]),
-        "intent_score_mean": _mean([row.intent_score for row in rows]),
-        "output_sanity_score": _mean([_sanity(row, task) for row in rows]),
-        "constraint_match_rate": _mean([float(r.constraint_match) for r in rows if r.constraint_match is not None]),
-        "slot_exact_match": _mean([row.slot_exact_match for row in rows if row.slot_exact_match is not None]),
-        "p50_inference_latency_ms": _nearest_rank(latencies, 0.50),
-        "p95_inference_latency_ms": _nearest_rank(latencies, 0.95),
-        "cost_per_100_requests_usd": None if cost_usd is None or not rows else 100 * cost_usd / len(rows),
+        **{name: None if np.isnan(value).any() else float(value[0]) for name, value in figures.items()},
+        "cost_per_100_requests_usd": cost,
     }
 
 
-def standard_errors(rows: Sequence[ScoredRow], task: Task, clusters: Labels) -> dict[str, float]:
-    """Standard errors of the mean errors, clustered by near-copy group; empty where there is but one group."""
-    if len(np.unique(clusters)) < 2:
-        return {}
-    errors = error_matrix(rows, task)
-    by_dimension = {f"mae_raw_{name}": errors[:, k] for k, name in enumerate(task.names)}
-    columns = {"vector_mae": errors.mean(axis=1)} | by_dimension
-    return {name: clustered_standard_error(values, clusters) for name, values in columns.items()}
+def uncertainty(
+    rows: Sequence[ScoredRow], task: Task, clusters: Labels
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Standard errors and 95 % intervals of every metric that was measured, but for the cost, which is no sample.
+
+    From the bootstrap of whole near-copy groups, to four digits. A rate of exactly 0 or 1, which no resample can leave,
+    gets the bound of Clopper and Pearson over groups. Both are empty where there are fewer than two groups.
+    """
+    groups = len(np.unique(clusters))
+    if groups < 2:
+        return {}, {}
+    blocks = [_figures(rows, task, times) for times in resamples(clusters)]
+    measured = {name: value for name, value in aggregate(rows, task, None).items() if value is not None}
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in measured}
+    errors = {name: _four_digits(spread(values, groups)) for name, values in drawn.items()}
+    intervals = {name: percentile_interval(values) for name, values in drawn.items()}
+    for name in RATES & measured.keys():
+        if measured[name] in (0.0, 1.0):
+            bound = ((1 - COVERAGE) / 2) ** (1 / groups)
+            intervals[name] = (bound, 1.0) if measured[name] == 1.0 else (0.0, 1 - bound)
+    return errors, {name: (_four_digits(low), _four_digits(high)) for name, (low, high) in intervals.items()}
+
+
+def _figures(rows: Sequence[ScoredRow], task: Task, times: Floats) -> dict[str, Floats]:
+    """Every metric but the cost, each row counted so many times: `times` is (b, rows), a figure (b,), NaN for none."""
+    columns = _columns(rows, task)
+    # One product for all: one for each column would wait for the other threads' cores as often.
+    totals = dict(zip(columns, (times @ np.stack(list(columns.values()), axis=1)).T, strict=True))
+
+    def mean(column: str) -> Floats:
+        return _over(totals[column], totals["rows"])
+
+    errors = {name: mean(f"error {name}") for name in task.names}
+    mae = np.mean(list(errors.values()), axis=0)
+    mse = np.mean([mean(f"square {name}") for name in task.names], axis=0)
+    r2 = {name: _r2(totals, name) for name in task.names}
+    have_r2 = ~np.isnan(list(r2.values()))
+    latencies = _column([row.latency_ms for row in rows])
+    return {
+        "vector_mae": mae,
+        "mae_raw": mae,
+        **{f"mae_raw_{name}": error for name, error in errors.items()},
+        "valid_vector_mae": _over(totals["valid error"], totals["valid"]),
+        "mse_raw": mse,
+        "mse_norm": mse / task.scale.width**2,
+        "r2_score": _over(np.nansum(list(r2.values()), axis=0), have_r2.sum(axis=0)),
+        **{f"r2_score_{name}": value for name, value in r2.items()},
+        "json_valid_rate": mean("valid"),
+        "intent_score_mean": mean("intent"),
+        "output_sanity_score": mean("sanity"),
+        "constraint_match_rate": mean("tags"),
+        "slot_exact_match": mean("slots"),
+        "p50_inference_latency_ms": _nearest_rank(times, latencies, 0.50),
+        "p95_inference_latency_ms": _nearest_rank(times, latencies, 0.95),
+    }
+
+
+def _columns(rows: Sequence[ScoredRow], task: Task) -> dict[str, Floats]:
+    """What is added up over the rows, each of shape (rows,)."""
+    errors, targets = error_matrix(rows, task), _targets(rows, task)
+    # Equal targets are asked for as such: their mean may miss them by a rounding error, and so has a spread.
+    targets = np.where(np.ptp(targets, axis=0) > 0, targets - targets.mean(axis=0), 0.0) if rows else targets
+    valid = _column([row.json_valid for row in rows])
+    return {
+        "rows": np.ones(len(rows)),
+        **{f"error {name}": errors[:, k] for k, name in enumerate(task.names)},
+        **{f"square {name}": np.square(errors[:, k]) for k, name in enumerate(task.names)},
+        **{f"target {name}": targets[:, k] for k, name in enumerate(task.names)},
+        **{f"target square {name}": np.square(targets[:, k]) for k, name in enumerate(task.names)},
+        "valid": valid,
+        "valid error": valid * errors.mean(axis=1),
+        "intent": _column([row.intent_score for row in rows]),
+        "sanity": _column([_sanity(row, task) for row in rows]),
+        "tags": _column([row.constraint_match for row in rows]),
+        "slots": _column([row.slot_exact_match for row in rows]),
+    }
 
 
 def choose(choices: Sequence[Choice], vector: dict[str, float]) -> str | None:
@@ -283,23 +228,47 @@ def _targets(rows: Sequence[ScoredRow], task: Task) -> Floats:
     )
 
 
-def _mean(values: Sequence[float] | Floats) -> float | None:
-    return float(np.mean(values)) if len(values) else None
-
-
-def _r2(errors: Floats, targets: Floats) -> float | None:
-    # Equal targets are asked for as such: their mean may miss them by a rounding error, and so has a spread.
-    if len(targets) == 0 or np.ptp(targets) == 0:
+def _intent(mae: float, task: Task) -> float | None:
+    if task.intent_points_per_error is None:
         return None
-    return 1 - float(np.square(errors).sum() / np.square(targets - targets.mean()).sum())
+    return max(0.0, 100 - task.intent_points_per_error * 100 * mae / task.scale.width)
 
 
 def _sanity(row: ScoredRow, task: Task) -> float:
     if row.predicted_vector is None:
         return 12.0
-    spread = float(np.std(list(row.predicted_vector.values()))) * 100 / task.scale.width
-    return min(100.0, 72 + 0.6 * spread)
+    spread_of_row = float(np.std(list(row.predicted_vector.values()))) * 100 / task.scale.width
+    return min(100.0, 72 + 0.6 * spread_of_row)
 
 
-def _nearest_rank(ordered: Sequence[float], share: float) -> float | None:
-    return ordered[max(0, int(np.ceil(share * len(ordered))) - 1)] if ordered else None
+def _column(values: Sequence[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _over(totals: Floats, counts: Floats) -> Floats:
+    """Quotients; NaN over nothing."""
+    out = np.full(totals.shape, np.nan)
+    np.divide(totals, counts, out=out, where=counts > 0)
+    return out
+
+
+def _r2(totals: Mapping[str, Floats], name: str) -> Floats:
+    """1 - Σ error² / Σ (target - mean target)², shape (b,); NaN where the targets that count are all equal."""
+    squares = totals[f"target square {name}"]
+    around_mean = squares - _over(np.square(totals[f"target {name}"]), totals["rows"])
+    # What is left of equal targets is a rounding error of their squares.
+    return 1 - _over(totals[f"square {name}"], np.where(around_mean > 1e-9 * squares, around_mean, 0.0))
+
+
+def _nearest_rank(times: Floats, latencies: Floats, share: float) -> Floats:
+    """The smallest latency that so large a share of the timed requests does not exceed, shape (b,)."""
+    order = np.argsort(latencies)[: int((~np.isnan(latencies)).sum())]  # NaN is sorted last
+    if len(order) == 0:
+        return np.full(len(times), np.nan)
+    reached = times[:, order].cumsum(axis=1)
+    first = (reached >= np.ceil(share * reached[:, -1:])).argmax(axis=1)
+    return np.where(reached[:, -1] > 0, latencies[order][first], np.nan)
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,6 +1,8 @@
 """What a server is told at its start: defaults, then `etude.toml`, then flags. Secrets come from the environment."""
 
+import os
 import tomllib
+from errno import EACCES
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -28,9 +30,12 @@ class Settings(Wire):
         """The artifacts folder and the task.
 
         Raises:
-            ValueError: the task cannot be read.
+            ValueError: the task cannot be read, or the folder belongs to another user and is not shared with this one.
         """
-        return Workspace(self.artifacts, self.sealed), load_task(self.task)
+        workspace = Workspace(self.artifacts, self.sealed)
+        if workspace.root.is_dir() and not os.access(workspace.root, os.R_OK | os.W_OK | os.X_OK):
+            raise ValueError(workspace.denied(PermissionError(EACCES, "", str(workspace.root))))
+        return workspace, load_task(self.task)
 
 
 def load_settings(config: Path | None = None, artifacts: Path | None = None, task: str | None = None) -> Settings:

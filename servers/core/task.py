@@ -131,8 +131,8 @@ class Task(Wire):
     dimensions: list[Dimension] = Field(min_length=1, max_length=32)
     keywords: list[KeywordRule] = []
     derived: Derived = Derived()
-    intent_points_per_error: Positive = 2.1
-    """A row's intent score is 100 less this for each hundredth of the scale by which it errs."""
+    intent_points_per_error: Positive | None = None
+    """A row's intent score is 100 less this for each hundredth of the scale by which it errs; None: there is none."""
     gate: GateRules
     augment: Recipe = Recipe()
     layout: Layout

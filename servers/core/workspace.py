@@ -8,13 +8,14 @@ them, keyed hashes without a text, to leave near copies out.
 import fcntl
 import json
 import os
+import pwd
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers.core.disk import now
+from servers.core.disk import now, open_or_create
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 LOCK_WAIT_S = 10.0  # longer than a tool holds the lock for a thousand rows; jobs run without it
@@ -29,6 +30,14 @@ def checked_name(name: str, what: str) -> str:
     if not NAME.fullmatch(name) or ".." in name:
         raise ValueError(f"{what} {name!r} is not a plain name; use a-z, 0-9, '-', '_' and '.', at most 64 characters")
     return name
+
+
+def account(user_id: int) -> str:
+    """The name of a user of this machine, for a message."""
+    try:
+        return repr(pwd.getpwuid(user_id).pw_name)
+    except KeyError:
+        return f"uid {user_id}"
 
 
 class Busy(Exception):
@@ -59,8 +68,12 @@ class Workspace:
     def evaluation_dir(self, evaluation_id: str) -> Path:
         return self.root / "eval" / "runs" / checked_name(evaluation_id, "evaluation")
 
+    @property
+    def jobs_root(self) -> Path:
+        return self.root / "jobs"
+
     def job_dir(self, job_id: str) -> Path:
-        return self.root / "jobs" / checked_name(job_id, "job")
+        return self.jobs_root / checked_name(job_id, "job")
 
     def cycle_dir(self, cycle: str) -> Path:
         return self.root / "loop" / checked_name(cycle, "cycle")
@@ -87,6 +100,24 @@ class Workspace:
     def server_ledger(self, server: str) -> Path:
         return self.root / "ledger" / f"{checked_name(server, 'server')}.jsonl"
 
+    def is_sealed(self, path: Path) -> bool:
+        """Whether a path leads into the sealed folder, whatever links it goes through."""
+        return path.resolve().is_relative_to(self.sealed_root)
+
+    def denied(self, error: PermissionError) -> str:
+        """Why something here could not be used, in one line: whose it is, and who asked."""
+        me, path = account(os.geteuid()), Path(str(error.filename or self.root))
+        owner = account(_nearest(path).stat().st_uid)
+        if path.is_relative_to(self.sealed_root):
+            return (
+                f"the sealed rows in {self.sealed_root} belong to {owner}, and this runs as {me}; run it as {owner} "
+                "(docs/own-user.md)"
+            )
+        return (
+            f"{path} belongs to {owner}, and {me} may not use it; run this as {owner}, or let both users share the "
+            "artifacts folder through a group, with umask 002 (docs/own-user.md)"
+        )
+
     @contextmanager
     def writing(self, who: str, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
         """Hold the folder's write lock. The kernel lets go of it when the process ends, however it ends.
@@ -95,7 +126,7 @@ class Workspace:
             Busy: another process held the lock for all of `wait_s` seconds; the message says who and since when.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        handle = open_or_create(self.root / ".lock", os.O_RDWR)
         try:
             self._wait_for_lock(handle, wait_s)
             os.ftruncate(handle, 0)
@@ -114,3 +145,14 @@ class Workspace:
                     holder = os.pread(handle, 4096, 0).decode(errors="replace") or "an unknown process"
                     raise Busy(f"{self.root} is being written by {holder}; call again when it is done") from None
                 time.sleep(0.02)
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that can be seen."""
+    for place in (path, *path.parents):
+        try:
+            place.stat()
+        except OSError:
+            continue
+        return place
+    return Path("/")

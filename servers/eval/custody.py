@@ -2,27 +2,32 @@
 
 Only the eval server imports this module. Everything that knows a gate row (its text, its target, a model's answer to
 it, a verdict's numbers) lies in the sealed folder, readable by its owner only. Outside stands how many rows there are
-and a fingerprint of all of them together.
+and a fingerprint of all of them together. Where the eval server has a user of its own, that user may let a group pass
+through the sealed folder (mode 0710): the group can then read the sketches, and nothing else.
 """
 
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from servers.core.answers import Answer
 from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
 from servers.core.demo_world.world import DIMENSIONS, World
 from servers.core.disk import read_jsonl, write_jsonl
-from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups
+from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_pairs
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
-from servers.eval.splits import SIDES, Side, Splits, draw_sides, without_straddlers
+from servers.eval.splits import MIN_SIDE_ROWS, SIDES, Side, Splits, draw_sides, without_straddlers
 
 DEMO = re.compile(r"demo(?:-([1-9][0-9]{0,8}))?")
 RESERVED_PREFIX = "demo"
 PRIVATE = 0o700
+PASSABLE = (0o710, 0o2710)  # the second hands the group on to what is made inside
 
 
 class Custody:
@@ -101,6 +106,32 @@ class Custody:
             recipe = {**recipe, "dropped_as_near_copies": lost}
         return self._save(name, sorted_rows, threshold, synthetic, recipe)
 
+    def renew(self, head: Card, examples: Sequence[Example], recipe: dict[str, Any]) -> Card:
+        """Seal rows that nobody has seen in place of the ones that judged so far, which are retired thereby.
+
+        Args:
+            head: The dataset's newest version.
+            examples: Fresh rows. What is near a row that the dataset has or ever sealed is left out.
+            recipe: How the rows came to be; how many were left out is added to it.
+
+        Raises:
+            ValueError: too few rows are left. Nothing is written then.
+        """
+        fresh = self._fresh(head, examples)
+        if len(fresh) < MIN_SIDE_ROWS:
+            raise ValueError(
+                f"{len(examples) - len(fresh)} of {len(examples)} rows are near-copies of rows that {head.name!r} has "
+                f"or had, and {len(fresh)} are left; a sealed split needs at least {MIN_SIDE_ROWS} fresh ones"
+            )
+        sealed = fingerprint(fresh)
+        self._seal(head.name, sealed, fresh)
+        recipe = {**recipe, "dropped_as_near_copies": len(examples) - len(fresh)}
+        return self._store.save_resealed(head, len(fresh), sealed, recipe)
+
+    def is_retired(self, card: Card) -> bool:
+        """Whether another sealed split has taken the place of this version's, so that its verdicts may be told."""
+        return self._store.head(card.name).gate_fingerprint != card.gate_fingerprint
+
     def gate(self, card: Card) -> list[Example]:
         """The sealed rows.
 
@@ -110,28 +141,30 @@ class Custody:
         file = self._folder(card) / "gate.jsonl"
         try:
             rows = read_examples(file)
+        except PermissionError:
+            raise
         except OSError as error:
-            raise ValueError(f"cannot read the sealed rows of {card.name!r}: {error}; run as their owner") from error
+            raise ValueError(f"cannot read the sealed rows of {card.name!r}: {error}; restore the file") from error
         if fingerprint(rows) != card.gate_fingerprint:
             raise ValueError(f"the sealed rows of {card.name!r} in {file} are missing or changed; restore the file")
         return rows
 
-    def count_near(self, card: Card, texts: Sequence[str]) -> int:
-        """How many of the texts are near copies of sealed rows.
+    def count_near(self, card: Card, texts: Sequence[str], threshold: float | None = None) -> int:
+        """How many of the texts are near copies of sealed rows, from the card's similarity on or from another.
 
         Raises:
             ValueError: the sketch of the sealed rows cannot be read.
         """
         sketch = Sketch.load(self._folder(card) / SKETCH_FILE)
-        return int(sketch.near(texts, card.near_copy_threshold).sum())
+        return int(sketch.near(texts, threshold or card.near_copy_threshold).sum())
 
-    def save_predictions(self, card: Card, model_id: str, rows: Sequence[Answer]) -> None:
-        """Keep a model's answers to the sealed rows, in place of its earlier ones."""
-        write_jsonl(self._predictions_file(card, model_id), rows)
+    def keep_answers(self, card: Card, verdict_id: str, role: str, answers: Sequence[Answer]) -> None:
+        """Keep what a model answered to the sealed rows for one verdict, so that it can be recomputed."""
+        write_jsonl(self._answers_file(card, verdict_id, role), answers)
 
-    def predictions(self, card: Card, model_id: str) -> list[Answer]:
-        """The answers that were kept; none where the model was not asked."""
-        return [Answer.model_validate(row) for row in read_jsonl(self._predictions_file(card, model_id))]
+    def kept_answers(self, card: Card, verdict_id: str, role: str) -> list[Answer]:
+        """The answers that were kept; none where the model had no part in the verdict."""
+        return [Answer.model_validate(row) for row in read_jsonl(self._answers_file(card, verdict_id, role))]
 
     def verdicts(self, card: Card) -> list[dict[str, Any]]:
         """All verdicts that this sealed split spent, oldest first.
@@ -146,10 +179,21 @@ class Custody:
             raise ValueError(f"the verdicts of {card.name!r} in {file} are missing or cut short; restore the file")
         return list(read_jsonl(file))
 
-    def append_verdict(self, card: Card, verdict: dict[str, Any]) -> None:
+    def append_verdict(self, card: Card, verdict: Any) -> None:
         """Add a verdict. The caller holds the workspace's lock."""
         # All anew, by rename: a crash in the middle of an appended line would cost the count of what was spent.
         write_jsonl(self._folder(card) / "verdicts.jsonl", [*self.verdicts(card), verdict])
+
+    def _fresh(self, head: Card, examples: Sequence[Example]) -> list[Example]:
+        texts = [example.text for example in examples]
+        seen = [
+            row.text for rows in (self._store.train, self._store.diagnose) for row in rows(head.name, head.fingerprint)
+        ]
+        near = np.zeros(len(texts), dtype=bool)
+        near[[i for i, _, _ in near_pairs(texts, seen, head.near_copy_threshold)]] = True
+        for card in {card.gate_fingerprint: card for card in self._store.versions(head.name)}.values():
+            near |= Sketch.load(self._folder(card) / SKETCH_FILE).near(texts, head.near_copy_threshold)
+        return [example for example, is_near in zip(examples, near, strict=True) if not is_near]
 
     def _write_demo(self, name: str, seed: int) -> None:
         if self._task.names != list(DIMENSIONS):
@@ -194,17 +238,26 @@ class Custody:
         folder = self._workspace.sealed_dir(name, gate_fingerprint)
         if folder.exists():
             return
+        mode = _passage(self._workspace.sealed_root)
         for above in (self._workspace.sealed_root, folder.parent):
-            above.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-            above.chmod(PRIVATE)
-        with appearing(folder, mode=PRIVATE) as draft:
+            above.mkdir(mode=mode, parents=True, exist_ok=True)
+            above.chmod(mode)
+        with appearing(folder, mode=mode) as draft:
             write_jsonl(draft / "gate.jsonl", gate)
             Sketch.build([row.text for row in gate], secrets.token_bytes(KEY_BYTES)).save(draft / SKETCH_FILE)
+            if mode != PRIVATE:
+                (draft / SKETCH_FILE).chmod(0o640)
             write_jsonl(draft / "verdicts.jsonl", [])
-            (draft / "predictions").mkdir(mode=PRIVATE)
+            (draft / "evidence").mkdir(mode=PRIVATE)
 
-    def _predictions_file(self, card: Card, model_id: str) -> Path:
-        return self._folder(card) / "predictions" / f"{checked_name(model_id, 'model')}.jsonl"
+    def _answers_file(self, card: Card, verdict_id: str, role: str) -> Path:
+        return self._folder(card) / "evidence" / f"{checked_name(verdict_id, 'verdict')}.{role}.jsonl"
 
     def _folder(self, card: Card) -> Path:
         return self._workspace.sealed_dir(card.name, card.gate_fingerprint)
+
+
+def _passage(sealed_root: Path) -> int:
+    """Permissions of the folders down to a sketch: nobody but the owner passes, unless the owner lets the group."""
+    mode = stat.S_IMODE(sealed_root.stat().st_mode) if sealed_root.exists() else PRIVATE
+    return mode if mode in PASSABLE else PRIVATE

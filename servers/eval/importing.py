@@ -17,8 +17,10 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Busy, Workspace, checked_name
 from servers.eval.custody import RESERVED_PREFIX, Custody
+from servers.eval.renewing import Renewed, renew
 from servers.eval.row_reading import Columns, Intake, take_in
 from servers.eval.source_files import open_source
+from servers.eval.splits import MIN_SIDE_ROWS
 
 MAX_NAME_CHARS = 50  # its beginning is called begin_<name>, and that is a folder's name as well
 MIN_ROWS = 60  # three sides of 20
@@ -79,6 +81,9 @@ def run(arguments: list[str]) -> int:
     except (ValueError, Busy) as error:
         print(f"etude import: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"etude import: {workspace.denied(error)}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"etude import: cannot use {error.filename!r}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -114,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         default=MAX_BAD_SHARE,
         help="refuse the file when more of its rows are bad, 0 to 1 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--fresh-gate",
+        action="store_true",
+        help="seal these rows in place of the worn-out ones of a dataset that is there",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON document")
     return parser
 
@@ -128,7 +138,7 @@ def _share(text: str) -> float:
     return share
 
 
-def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> ImportSummary:
+def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> ImportSummary | Renewed:
     name = checked_name(asked.name, "dataset")
     if len(name) > MAX_NAME_CHARS or name.endswith("."):
         raise ValueError(f"dataset {name!r}: take at most {MAX_NAME_CHARS} characters, and none of '.' at the end")
@@ -138,7 +148,8 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
     source = open_source(asked.source)
     intake = take_in(source, task, columns)
     report = workspace.datasets_dir(name) / "import.json"
-    refusal = _refusal(intake, asked.source, asked.max_bad_share)
+    least = MIN_SIDE_ROWS if asked.fresh_gate else MIN_ROWS
+    refusal = _refusal(intake, asked.source, asked.max_bad_share, least)
     _show_rejected(intake, source.unit, None if refusal else report)
     if refusal:
         raise ValueError(refusal)
@@ -151,6 +162,9 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
     }
     if len(intake.kept) >= MANY_ROWS:
         print(f"{intake.read} rows read; looking for near copies and splitting them", file=sys.stderr)
+    if asked.fresh_gate:
+        with workspace.writing("etude import"):
+            return renew(workspace, Custody(workspace, task), name, intake.kept, told)
     with workspace.writing("etude import"):
         already_there = name in DatasetStore(workspace).names()
         card = Custody(workspace, task).create(name, intake.kept, recipe=told)
@@ -176,15 +190,15 @@ def _target_columns(pairs: list[str], task: Task) -> dict[str, str]:
     return columns
 
 
-def _refusal(intake: Intake, source: Path, max_bad_share: float) -> str | None:
+def _refusal(intake: Intake, source: Path, max_bad_share: float, least: int) -> str | None:
     """Why the file is not taken, if it is not."""
     if not intake.read:
         return f"{str(source)!r} holds no rows"
     bad = len(intake.rejected)
     if bad > max_bad_share * intake.read:
         why = f"{bad} of {intake.read} rows are bad, more than --max-bad-share {max_bad_share:g} allows"
-    elif len(intake.kept) < MIN_ROWS:
-        why = f"{len(intake.kept)} good rows are too few to split three ways; at least {MIN_ROWS} are needed"
+    elif len(intake.kept) < least:
+        why = f"{len(intake.kept)} good rows are too few; at least {least} are needed"
     else:
         return None
     reasons = "; ".join(f"{reason}: {count}" for reason, count in list(intake.dropped().items())[:5])
@@ -220,7 +234,9 @@ def _summary(card: Card, intake: Intake, already_there: bool) -> ImportSummary:
     )
 
 
-def _in_words(summary: ImportSummary) -> str:
+def _in_words(summary: ImportSummary | Renewed) -> str:
+    if isinstance(summary, Renewed):
+        return summary.in_words()
     near, rows = summary.near_copy_groups, summary.rows
     dropped = ", ".join(f"{reason}: {count}" for reason, count in summary.dropped_by_reason.items())
     state = "was here already, nothing changed" if summary.already_there else f"version {summary.fingerprint}"

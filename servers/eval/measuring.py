@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from servers.core.answers import Answer
 from servers.core.arms import Arm
 from servers.core.dataset import Card, Example
 from servers.core.disk import now
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow, evaluation_id_for
-from servers.core.metrics import RowScorer, aggregate, standard_errors
+from servers.core.metrics import RowScorer, aggregate, uncertainty
 from servers.core.near_copies import groups
+from servers.core.served import Activity, activity
 from servers.core.task import Task
 from servers.core.tracking import Run, Trace, Tracker
 
@@ -51,16 +53,18 @@ class Measuring:
         self._entity, self._project = entity, project
 
     def evaluate(self, cycle: str, card: Card, examples: Sequence[Example], arm: Arm) -> Evaluation:
-        """Measure `arm` on the diagnose rows; asking again for the same thing finds what is there."""
+        """Measure `arm` on the diagnose rows; asking again for the same thing finds what is there, if it is valid."""
         evaluation_id = evaluation_id_for(cycle, arm.served_by, card.diagnose_fingerprint, self._task)
         if (found := self._store.find(cycle, arm.model_id)) and found.evaluation_id == evaluation_id:
-            return found
+            with suppress(ValueError):  # invalid: measured anew
+                return self._store.verified(evaluation_id)
         started = now()
         answers = ask(arm, examples)
         rows = RowScorer(self._task, evaluation_id, arm.served_by, "diagnose", self._url_of_trace).score(
             examples, answers
         )
         clusters = groups([e.text for e in examples], card.near_copy_threshold, max_share=1.0).labels
+        errors, intervals = uncertainty(rows, self._task, clusters)
         evaluation = Evaluation(
             evaluation_id=evaluation_id,
             cycle=cycle,
@@ -78,13 +82,21 @@ class Measuring:
             run_id=evaluation_id,
             run_url=self._tracker.run_url(self._entity, self._project, evaluation_id),
             metrics=aggregate(rows, self._task, cost_usd=0.0),
-            standard_errors=standard_errors(rows, self._task, clusters),
+            standard_errors=errors,
+            intervals=intervals,
+            differs_from_base=self._activity(arm, answers, examples),
         )
         # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
         self._tracker.save_run(self._run(evaluation, started))
         self._tracker.save_traces(self._entity, self._project, [self._trace(evaluation, r, started) for r in rows])
         self._store.save(evaluation, rows, answers)
         return evaluation
+
+    def _activity(self, arm: Arm, answers: Sequence[Answer], examples: Sequence[Example]) -> Activity | None:
+        if arm.base is None:
+            return None
+        theirs = arm.base.answer([example.text for example in examples])
+        return activity([answer.text for answer in answers], theirs, arm.base.served_by, self._task)
 
     def _url_of_trace(self, trace_id: str) -> str:
         return self._tracker.trace_url(self._entity, self._project, trace_id)

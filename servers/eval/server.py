@@ -8,20 +8,22 @@ from servers.core.arms import load_arm
 from servers.core.backends import Backends, backends_for, tracking_coordinates
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
+from servers.core.definitions import definitions_for, in_a_line
 from servers.core.diagnosis import Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
-from servers.core.metrics import error_matrix
-from servers.core.near_copies import groups
-from servers.core.statistics import Comparison, compare
+from servers.core.served import Activity
+from servers.core.source_splits import splits_of_source
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.comparing import ModelComparison, compare_evaluations, one_champion
 from servers.eval.custody import Custody
-from servers.eval.judging import GateDocument, Judge
+from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
 INSTRUCTIONS = (
@@ -29,6 +31,7 @@ INSTRUCTIONS = (
     "Begin with describe_task and prepare_dataset."
 )
 SHOWN_TEXT_CHARS = 300
+MAX_CANDIDATES = 30  # to be compared at once
 
 
 class TaskDescription(Wire):
@@ -37,6 +40,8 @@ class TaskDescription(Wire):
     text_name: str
     scale: Scale
     dimensions: list[Dimension]
+    metrics: dict[str, str]
+    """What each figure means; invalid answers count as the worst."""
     gate: GateRules
     augment: Recipe
     datasets: list[str]
@@ -66,6 +71,9 @@ class EvaluationResult(Wire):
     n_invalid: int
     metrics: dict[str, float | None]
     standard_errors: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    """95 %."""
+    differs_from_base: Activity | None
     run_id: str
     run_url: str
     next: str
@@ -89,12 +97,6 @@ class Failures(Wire):
     next_offset: int | None
 
 
-class ModelComparison(Wire):
-    overall: Comparison
-    by_dimension: dict[str, Comparison]
-    note: str
-
-
 def build_room(workspace: Workspace, task: Task) -> Room:
     """The eval server over one artifacts folder, for one task."""
     room = Room("eval", INSTRUCTIONS, workspace)
@@ -106,13 +108,16 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
     @room.reads()
     def describe_task() -> TaskDescription:
-        """Say what is read from a text, on which scale, and what the gate demands. Next: prepare_dataset."""
+        """Say what is read from a text, on which scale, what each metric means, and what the gate demands.
+        Next: prepare_dataset.
+        """
         return TaskDescription(
             task=task.name,
             title=cleaned(task.title),
             text_name=task.text_name,
             scale=task.scale,
             dimensions=[_in_words(dimension) for dimension in task.dimensions],
+            metrics={name: in_a_line(definition) for name, definition in definitions_for(task).items()},
             gate=task.gate,
             augment=task.augment,
             datasets=datasets.names(),
@@ -146,12 +151,17 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         card = datasets.card(opened.dataset, opened.dataset_version)
         custody.refuse_other_task(card)
         train = datasets.train(card.name, card.fingerprint)
+        rows = datasets.diagnose(card.name, card.fingerprint)
+        train_texts = [row.text for row in train]
         found = diagnose(
             card,
             task,
             train,
-            datasets.diagnose(card.name, card.fingerprint),
-            custody.count_near(card, [row.text for row in train]),
+            rows,
+            custody.count_near(card, train_texts),
+            exact_sealed=custody.count_near(card, train_texts, 1.0),
+            diagnose_near_sealed=custody.count_near(card, [row.text for row in rows]),
+            source_splits=splits_of_source(datasets.card(card.name, card.root)),
         )
         with workspace.writing("eval.diagnose_dataset"):
             write_json(path, found.model_dump(mode="json", by_alias=True))
@@ -175,7 +185,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     @room.reads()
     def get_evaluation(evaluation_id: EvaluationId) -> EvaluationResult:
         """Show one evaluation again. Next: list_failures."""
-        return _result(evaluations.get(evaluation_id))
+        return _result(evaluations.verified(evaluation_id))
 
     @room.reads()
     def list_failures(
@@ -213,11 +223,17 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         )
 
     @room.reads()
-    def compare_models(candidate_evaluation: EvaluationId, champion_evaluation: EvaluationId) -> ModelComparison:
-        """Compare two models on the same diagnose rows, paired. These rows chose the remedy, so this proves nothing.
-        Next: gate_candidate, which does.
+    def compare_models(
+        champion_evaluation: EvaluationId,
+        candidate_evaluations: Annotated[list[EvaluationId], Field(min_length=1, max_length=MAX_CANDIDATES)],
+    ) -> ModelComparison:
+        """Compare candidates with the champion on the same diagnose rows, paired, and corrected for their number.
+        These rows chose the remedy, so this proves nothing. Next: gate_candidate, which does.
         """
-        return _compare(custody, datasets, evaluations, task, candidate_evaluation, champion_evaluation)
+        champion, *candidates = one_champion(evaluations, champion_evaluation, candidate_evaluations)
+        card = datasets.card(champion.dataset, champion.dataset_version)
+        custody.refuse_other_task(card)
+        return compare_evaluations(evaluations, task, card, champion, candidates)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
@@ -244,30 +260,9 @@ def _result(evaluation: Evaluation) -> EvaluationResult:
         n_invalid=evaluation.n_invalid,
         metrics=evaluation.metrics,
         standard_errors=evaluation.standard_errors,
+        intervals=evaluation.intervals,
+        differs_from_base=evaluation.differs_from_base,
         run_id=evaluation.run_id,
         run_url=evaluation.run_url,
         next="compare_models or gate_candidate for a candidate; list_failures for the worst rows",
-    )
-
-
-def _compare(
-    custody: Custody,
-    datasets: DatasetStore,
-    evaluations: EvaluationStore,
-    task: Task,
-    candidate: str,
-    champion: str,
-) -> ModelComparison:
-    ours, theirs = evaluations.get(candidate), evaluations.get(champion)
-    if ours.diagnose_fingerprint != theirs.diagnose_fingerprint:
-        raise ValueError(f"{candidate!r} and {champion!r} were measured on different rows; evaluate both in one cycle")
-    card = datasets.card(ours.dataset, ours.dataset_version)
-    custody.refuse_other_task(card)
-    first, second = evaluations.rows(candidate), evaluations.rows(champion)
-    clusters = groups([row.text for row in first], card.near_copy_threshold, max_share=1.0).labels
-    errors, others = error_matrix(first, task), error_matrix(second, task)
-    return ModelComparison(
-        overall=compare(errors.mean(axis=1), others.mean(axis=1), clusters),
-        by_dimension={name: compare(errors[:, k], others[:, k], clusters) for k, name in enumerate(task.names)},
-        note="diagnose rows: they chose the remedy and prove nothing; by dimension without correction",
     )

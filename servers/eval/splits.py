@@ -8,7 +8,7 @@ import numpy as np
 
 from servers.core.dataset import Example
 from servers.core.disk import digest
-from servers.core.near_copies import Groups, near_pairs
+from servers.core.near_copies import Groups, near_any
 
 Side = Literal["train", "diagnose", "gate"]
 SIDES: tuple[Side, ...] = ("train", "diagnose", "gate")
@@ -90,5 +90,5 @@ def _drawn(members: list[list[tuple[str, int]]], n: int, random: np.random.Gener
 
 
 def _not_near(rows: list[Example], others: list[str], threshold: float) -> list[Example]:
-    near = {i for i, _, _ in near_pairs([row.text for row in rows], others, threshold)}
-    return [row for i, row in enumerate(rows) if i not in near]
+    near = near_any([row.text for row in rows], others, threshold)
+    return [row for row, is_near in zip(rows, near.tolist(), strict=True) if not is_near]

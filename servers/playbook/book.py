@@ -1,8 +1,10 @@
 """A cycle's playbook: what was changed for which failure, and what was learned, every figure tied to its source.
 
 `playbook.json` grows by merging: a remedy for the same trace and a lesson of the same title take the place of the
-earlier ones. A remedy names a failure that came back through W&B in this cycle; its error before is the champion's on
-that row, its error after the candidate's, once there is one. These rows chose the remedy, so they prove nothing.
+earlier ones. A remedy names a failure that came back through W&B in this cycle, and a dimension on which that row errs
+by its mean error or more. Its error before is the champion's on that row, its error after the candidate's, once there
+is one. These rows chose the remedy, so they prove nothing. What was remedied before the verdict stands; a remedy
+written afterwards changed nothing for the candidate, and says so.
 """
 
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from servers.core.cycle_files import needs_open
+from servers.core.cycle_files import needs_open, verdict_of
 from servers.core.dataset import DatasetStore
 from servers.core.disk import now, read_json, write_json
 from servers.core.evaluations import EvaluationStore, ScoredRow
@@ -18,9 +20,10 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
-from servers.playbook.claims import Claim, check_claims, check_text
+from servers.playbook.claims import Claim, KeptClaim, check_claims
 from servers.playbook.facts import Facts, facts_of
-from servers.playbook.snapshot import recorded_failures
+from servers.playbook.prose import check_text
+from servers.playbook.snapshot import erring_dimensions, recorded_failures
 from servers.playbook.sources import Sources
 
 PROVES_NOTHING = "these rows chose the remedy; they prove nothing"
@@ -46,6 +49,15 @@ class Lesson(Wire):
     claims: Annotated[list[Claim], Field(max_length=MAX_CLAIMS)]
 
 
+class KeptLesson(Wire):
+    """A lesson whose claims held."""
+
+    title: str
+    text: str
+    """Figures only as {claim:id}."""
+    claims: list[KeptClaim]
+
+
 class Remedy(RemedyGiven):
     """A remedy with what came of it on its own row."""
 
@@ -54,6 +66,13 @@ class Remedy(RemedyGiven):
     """The champion's on this row and dimension, points."""
     error_after: float | None
     """The candidate's; null before it was measured."""
+    after_verdict: bool = False
+    """Whether it was written when the verdict was known."""
+
+    @property
+    def told(self) -> str:
+        """The change, with a word where it came too late to be one."""
+        return f"{self.change} (written after the verdict)" if self.after_verdict else self.change
 
 
 class Playbook(Wire):
@@ -66,7 +85,7 @@ class Playbook(Wire):
     candidate: str | None
     """Whose errors stand under error_after."""
     remedies: list[Remedy]
-    lessons: list[Lesson]
+    lessons: list[KeptLesson]
     updated_at: str
 
 
@@ -89,19 +108,17 @@ def write_down(
     needs_open(workspace, cycle)
     facts = facts_of(workspace, cycle)
     names = _known_names(workspace, task, facts)
-    checked = [_checked_remedy(workspace, task, facts, remedy, names) for remedy in remedies]
-    sources = Sources(workspace)
-    lessons = [_in_lines(lesson) for lesson in lessons]
-    for lesson in lessons:
-        what = f"lesson {lesson.title!r}"
-        check_claims(sources, lesson.claims)
-        check_text(f"title of {what}", lesson.title, (), names)
-        check_text(what, lesson.text, lesson.claims, names)
     before = playbook_of(workspace, cycle)
+    judged = verdict_of(workspace, cycle) is not None
+    standing = {remedy.trace_id: remedy for remedy in before.remedies}
+    checked = [_checked_remedy(workspace, task, facts, remedy, names, judged) for remedy in remedies]
+    if judged:
+        checked = [_unchanged(standing.get(remedy.trace_id), remedy) for remedy in checked]
+    kept = [_checked_lesson(Sources(workspace), task, lesson, names) for lesson in lessons]
     merged = before.model_copy(
         update={
-            "remedies": list({r.trace_id: r for r in [*before.remedies, *checked]}.values()),
-            "lessons": list({lesson.title: lesson for lesson in [*before.lessons, *lessons]}.values()),
+            "remedies": list((standing | {remedy.trace_id: remedy for remedy in checked}).values()),
+            "lessons": list({lesson.title: lesson for lesson in [*before.lessons, *kept]}.values()),
         }
     )
     for what, found, most in (("remedies", merged.remedies, MAX_REMEDIES), ("lessons", merged.lessons, MAX_LESSONS)):
@@ -115,7 +132,9 @@ def bring_up_to_date(workspace: Workspace, cycle: str) -> Playbook:
     return _save(workspace, facts_of(workspace, cycle), playbook_of(workspace, cycle))
 
 
-def _checked_remedy(workspace: Workspace, task: Task, facts: Facts, given: RemedyGiven, names: Sequence[str]) -> Remedy:
+def _checked_remedy(
+    workspace: Workspace, task: Task, facts: Facts, given: RemedyGiven, names: Sequence[str], judged: bool
+) -> Remedy:
     what = f"remedy for trace {cleaned(given.trace_id, 64)!r}"
     if given.dimension not in task.names:
         raise ValueError(f"{what}: no dimension {given.dimension!r}; this task has {', '.join(task.names)}")
@@ -126,21 +145,49 @@ def _checked_remedy(workspace: Workspace, task: Task, facts: Facts, given: Remed
     row = _rows(workspace, facts.opening.champion, facts).get(given.trace_id)
     if row is None:
         raise ValueError(f"{what}: no diagnose row of the champion's evaluation in {facts.cycle}; measure it again")
-    check_text(what, given.change, (), names)
+    if given.dimension not in (erring := erring_dimensions(row.abs_error_by_dim)):
+        raise ValueError(
+            f"{what}: this row errs by {row.abs_error_by_dim[given.dimension]:.2f} points on {given.dimension}, less "
+            f"than its mean of {row.mae_raw:.2f}; it errs on {', '.join(erring)}"
+        )
+    change = cleaned(given.change, CHANGE_CHARS)
+    check_text(what, change, (), names)
     return Remedy(
         trace_id=given.trace_id,
         dimension=given.dimension,
-        change=cleaned(given.change, CHANGE_CHARS),
+        change=change,
         example_id=row.example_id,
         error_before=row.abs_error_by_dim[given.dimension],
         error_after=None,
+        after_verdict=judged,
     )
 
 
-def _in_lines(lesson: Lesson) -> Lesson:
-    return lesson.model_copy(
-        update={"title": cleaned(lesson.title, TITLE_CHARS), "text": cleaned(lesson.text, TEXT_CHARS)}
-    )
+def _unchanged(standing: Remedy | None, given: Remedy) -> Remedy:
+    """A remedy given when the verdict was known: a new one, or one that says what it said.
+
+    Raises:
+        ValueError: it would change one that stands.
+    """
+    if standing is None:
+        return given
+    if (standing.dimension, standing.change) != (given.dimension, given.change):
+        raise ValueError(
+            f"remedy for trace {given.trace_id!r}: the verdict is known, and what was remedied before it stands"
+        )
+    return standing
+
+
+def _checked_lesson(sources: Sources, task: Task, lesson: Lesson, names: Sequence[str]) -> KeptLesson:
+    title, text = cleaned(lesson.title, TITLE_CHARS), cleaned(lesson.text, TEXT_CHARS)
+    what = f"lesson {title!r}"
+    try:
+        claims = check_claims(sources, lesson.claims, task.names)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
+    check_text(f"title of {what}", title, (), names)
+    check_text(what, text, claims, names)
+    return KeptLesson(title=title, text=text, claims=claims)
 
 
 def _save(workspace: Workspace, facts: Facts, playbook: Playbook) -> Playbook:
@@ -174,12 +221,14 @@ def _rows_by_example(workspace: Workspace, evaluation_id: str) -> dict[str, Scor
 
 
 def _known_names(workspace: Workspace, task: Task, facts: Facts) -> list[str]:
-    """Names that may hold digits: of dimensions, datasets, cycles, metrics, checks, files and hyperparameters."""
-    metrics = {name for evaluation in facts.evaluations.values() for name in evaluation.metrics}
+    """Names that may hold digits: dimensions, datasets, cycles, models, metrics, checks, files, hyperparameters."""
+    measured = facts.evaluations.values()
+    metrics = {name for evaluation in measured for name in evaluation.metrics}
+    models = {name for evaluation in measured for name in (evaluation.model, evaluation.served_by.model_id)}
     checks = {check["name"] for check in facts.gate["checks"]} if facts.gate else set()
     settings = set(facts.plan["next_hparams"]) if facts.plan else set()
     cycles = {path.name for path in (workspace.root / "loop").glob("*")}
     files = {path.name for path in workspace.cycle_dir(facts.cycle).glob("*")}
     datasets = DatasetStore(workspace)
     versions = {card.fingerprint for card in datasets.versions(facts.opening.dataset)}
-    return [*task.names, *metrics, *checks, *settings, *cycles, *files, *datasets.names(), *versions]
+    return [*task.names, *models, *metrics, *checks, *settings, *cycles, *files, *datasets.names(), *versions]

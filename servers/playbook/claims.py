@@ -1,108 +1,130 @@
 """Claims: a figure in a lesson stands there only as `{claim:id}`, and a claim is a number that a document holds.
 
-A claim names its source, the metric in it, and the value as it was written down; the source must hold a number that
-rounds to that value. What is null was not measured or is sealed, and supports nothing. Any other digit in a text is
-refused, except in the names of things: cycles, models, plans, dimensions, metrics, files. Numbers in words ("twenty")
-are beyond this check.
+A claim names its source (a trace is one), the metric in it, the value as it was written down, and its unit. The source
+must hold a number that rounds to that value, as `rounding.py` states; the unit must be the metric's, as `units.py` has
+it; a dimension that is named must be the metric's; and a direction must be the one that the difference has. What is
+null was not measured or is sealed, and supports nothing; of a snapshot only that supports a claim which was compared
+with what the eval server wrote. How a claim reads in the end, with unit and direction, is the server's word.
 """
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from servers.core.definitions import DEFINITIONS
 from servers.core.wire import Wire
-from servers.core.words import cleaned
+from servers.playbook.differences import Difference, SaidDirection, check_direction, difference_in, in_words
+from servers.playbook.rounding import ROUNDING, as_figure, rounded, rounds_to
 from servers.playbook.sources import Sources
+from servers.playbook.units import quantity_of, read_unit
 
-SLACK = 1e-9  # for halves that binary fractions cannot hold exactly
-_REFERENCE = re.compile(r"\{claim:([a-z][a-z0-9_]{0,63})\}")
-_HEX_NAMES = r"(?:eval|student|train|augment|retrain|verdict)-[0-9a-f]{12}|[0-9a-f]{32}|cycle_[0-9]+"
-_WORD = re.compile(r"\S+")
+MOST = 10**15  # of a value, either way: nothing here is measured in more
+COMPARED_IN_A_SNAPSHOT = ("eval_summary", "failures_top_k", "failures_len")
 
 
 class Claim(Wire):
     """A figure and where it comes from."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    source: str
-    """E.g. evaluation:<id>, compare:<candidate evaluation>:<champion evaluation>, gate:<cycle>."""
-    metric: str
-    """Key or dotted path, e.g. vector_mae, dimensions.energy.r2."""
-    value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | Annotated[int, Field(strict=True)]
-    unit: Annotated[str, Field(max_length=20)]
+    source: Annotated[str, Field(max_length=300)]
+    """E.g. evaluation:<id>, trace:<id>, compare:<candidate evaluation>:<champion evaluation>, gate:<cycle>."""
+    metric: Annotated[str, Field(max_length=200)]
+    """Key or dotted path, e.g. vector_mae, mae_raw_energy, dimensions.energy.r2."""
+    value: (
+        Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MOST, le=MOST)]
+        | Annotated[int, Field(strict=True, ge=-MOST, le=MOST)]
+    )
+    unit: Annotated[str, Field(max_length=40)]
+    """The metric's: points, points², share or %, rows, ms, seconds, usd, none."""
+    dimension: str | None = None
+    """The metric's, if it has one."""
+    direction: SaidDirection | None = None
+    """Of a difference."""
 
 
-def check_claims(sources: Sources, claims: Sequence[Claim]) -> None:
+class KeptClaim(Claim):
+    """A claim that held, as it is kept."""
+
+    shown: str = ""
+    """How it reads, with its unit and, for a difference, its direction."""
+
+
+def check_claims(sources: Sources, claims: Sequence[Claim], dimensions: Collection[str]) -> list[KeptClaim]:
     """Resolve every claim.
 
+    Args:
+        sources: Where the numbers are.
+        claims: What is claimed.
+        dimensions: The task's.
+
     Raises:
-        ValueError: a source or metric is unknown, holds no number, or another one; the message names the claim.
+        ValueError: a source or metric is unknown or holds no number, or value, unit, dimension or direction is another;
+            the message names the claim and what is right.
     """
     if len({claim.id for claim in claims}) != len(claims):
         raise ValueError(f"two claims share an id among {', '.join(claim.id for claim in claims)}; give each its own")
+    kept = []
     for claim in claims:
-        if _bare_figures(claim.unit, ()):
-            raise ValueError(f"claim {claim.id!r}: unit {claim.unit!r} holds a figure; put it into the value")
-        found = number_in(sources, claim.source, claim.metric, f"claim {claim.id!r}")
-        if not _rounds_to(found, claim.value):
-            raise ValueError(
-                f"claim {claim.id!r}: {claim.metric} of {claim.source} is {found!r}, not {claim.value!r}; "
-                "write that value, rounded as you like"
-            )
+        try:
+            kept.append(_checked(sources, claim, dimensions))
+        except ValueError as error:
+            raise ValueError(f"claim {claim.id!r}: {error}") from error
+    return kept
 
 
-def check_text(what: str, text: str, claims: Sequence[Claim], names: Iterable[str]) -> None:
-    """Refuse a figure that no claim carries.
-
-    Args:
-        what: What the text is, for the message.
-        text: Words with `{claim:id}` in place of figures.
-        claims: What the references may name.
-        names: Names of things that may hold digits, besides the ids of this house.
-
-    Raises:
-        ValueError: a reference names no claim, or a digit stands by itself.
-    """
-    known = {claim.id for claim in claims}
-    for name in _REFERENCE.findall(text):
-        if name not in known:
-            raise ValueError(f"{what}: no claim {name!r}; claims given: {', '.join(sorted(known)) or 'none'}")
-    if bare := _bare_figures(_REFERENCE.sub(" ", text), names):
+def _checked(sources: Sources, claim: Claim, dimensions: Collection[str]) -> KeptClaim:
+    kind, path, which = claim.source.partition(":")[0], claim.metric.split("."), f"{claim.metric} of {claim.source}"
+    if kind == "snapshot" and path[0] not in COMPARED_IN_A_SNAPSHOT:
         raise ValueError(
-            f"{what}: the figure {cleaned(bare[0], 40)!r} rests on nothing; write {{claim:id}} and give the claim"
+            f"of a snapshot only {', '.join(COMPARED_IN_A_SNAPSHOT)} were compared with what the eval server wrote, so "
+            f"{claim.metric!r} supports no claim; a training's figures stand in job:<job id>"
         )
+    document = sources.document(claim.source)
+    found = _number_at(document, path, claim)
+    quantity = quantity_of(path, dimensions)
+    if quantity is None:
+        raise ValueError(f"{which} has no known unit; claim a figure that was measured, such as vector_mae")
+    dimension = _dimension_of(path, dimensions)
+    if claim.dimension is not None and claim.dimension != dimension:
+        about = f"is about {dimension!r}" if dimension else "is about no single dimension"
+        raise ValueError(f"{which} {about}, not about {claim.dimension!r}")
+    difference = difference_in(kind, path, found, document, dimensions)
+    is_relative = difference is not None and not difference.told_beside
+    try:
+        unit, factor = read_unit(claim.unit, quantity, is_relative)
+        check_direction(claim.direction, difference)
+    except ValueError as error:
+        raise ValueError(f"{which}: {error}") from error
+    if not rounds_to(found * factor, claim.value):
+        right = rounded(found * factor, decimals=2)
+        raise ValueError(f"{which} is {found * factor!r}, not {claim.value!r}; write {right!r}, within {ROUNDING}")
+    return KeptClaim(
+        **claim.model_dump(exclude={"unit", "dimension", "direction"}),
+        unit=unit or quantity.name,
+        dimension=dimension,
+        direction=difference and difference.direction,
+        shown=_shown(claim.value, unit, difference),
+    )
 
 
-def filled(text: str, claims: Sequence[Claim]) -> str:
-    """`text` with every reference replaced by its figure and unit."""
-    by_id = {claim.id: f"{_shown(claim.value)} {claim.unit}".strip() for claim in claims}
-    return _REFERENCE.sub(lambda match: by_id[match[1]], text)
-
-
-def number_in(sources: Sources, ref: str, metric: str, what: str) -> float:
-    """The number that `metric` names in the document `ref`.
+def _number_at(document: Mapping[str, Any], path: Sequence[str], claim: Claim) -> float:
+    """The number that the claim's metric names in its source.
 
     Raises:
-        ValueError: there is no such document or metric, or it is no number; the message begins with `what`.
+        ValueError: there is none.
     """
-    try:
-        document = sources.document(ref)
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
     measured = document.get("metrics")
     candidates = [document, measured] if isinstance(measured, Mapping) else [document]
-    values = [value for candidate in candidates for value in _follow(candidate, metric.split("."))]
+    values = [value for candidate in candidates for value in _follow(candidate, path)]
     if not values:
-        raise ValueError(f"{what}: {ref} has no {metric!r}; read_evidence shows what it has")
+        raise ValueError(f"{claim.source} has no {claim.metric!r}; read_evidence shows what it has")
     value = values[0]
     if value is None:
-        raise ValueError(f"{what}: {metric} of {ref} is null: not measured, or sealed; it supports no claim")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{what}: {metric} of {ref} is not a number")
+        raise ValueError(f"{claim.metric} of {claim.source} is null: not measured, or sealed; it supports no claim")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{claim.metric} of {claim.source} is not a number")
     return value
 
 
@@ -118,26 +140,18 @@ def _follow(value: Any, path: Sequence[str]) -> Iterator[Any]:
             yield from _follow(value[int(key)], path[length:])
 
 
-def _rounds_to(found: float, claimed: float) -> bool:
-    """Whether `found` is `claimed` within half a unit of the last decimal that was written."""
-    exponent = Decimal(repr(claimed)).as_tuple().exponent
-    decimals = max(0, -exponent) if isinstance(exponent, int) else 0
-    return abs(found - claimed) <= 0.5 * 10.0**-decimals + SLACK
+def _dimension_of(path: Sequence[str], dimensions: Collection[str]) -> str | None:
+    """The dimension that a path is about: named on it, or at the end of a metric's name."""
+    for part in reversed(path):
+        for name in dimensions:
+            if part == name and len(path) > 1:
+                return name
+            stem = part.removesuffix(f"_{name}").rpartition("/")[2]
+            if part.endswith(f"_{name}") and (f"{stem}_<dimension>" in DEFINITIONS or stem in DEFINITIONS):
+                return name
+    return None
 
 
-def _bare_figures(text: str, names: Iterable[str]) -> list[str]:
-    """The words of `text` that hold a digit outside a known name."""
-    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if _has_figure(name))
-    name = re.compile(rf"(?<![\w.\-])(?:{known + '|' if known else ''}{_HEX_NAMES})(?![\w\-]|\.\w)")
-    return [word for word in _WORD.findall(name.sub(" ", text)) if _has_figure(word)]
-
-
-def _shown(value: float) -> str:
-    """A figure for a reader: as it was written, but no longer than makes sense."""
-    written = str(value)
-    return written if len(written) <= 7 else f"{value:.4g}"
-
-
-def _has_figure(text: str) -> bool:
-    # N* covers decimal digits of every script, fractions, superscripts and Roman numerals.
-    return any(unicodedata.category(char).startswith("N") for char in text)
+def _shown(value: float, unit: str, difference: Difference | None) -> str:
+    figure = as_figure(value)
+    return f"{figure} {unit}".strip() if difference is None else in_words(figure, unit, difference)

@@ -77,7 +77,7 @@ def summary_of(facts: Facts, conclusion: Conclusion, report: str) -> dict[str, A
     opened, gate = facts.opening, facts.gate
     evaluations = by_role(facts)
     candidate = evaluations["candidate"]
-    kept = ("verdict_id", "outcome", "difference", "ci", "n", "level", "checks", "verdicts_asked")
+    kept = ("verdict_id", "outcome", "difference", "ci", "n", "level", "checks", "verdicts_asked", "level_left")
     return {
         "schema": 1,
         "cycle": opened.cycle,

@@ -7,6 +7,7 @@ from servers.core.dataset import DatasetStore
 from servers.core.disk import now, write_json
 from servers.core.registry import Registry
 from servers.core.task import Task
+from servers.core.wear import verdicts_asked, worn_out
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.facts import facts_of
@@ -36,7 +37,7 @@ def open_cycle(workspace: Workspace, task: Task, dataset: str) -> str:
     """Open a cycle, or find the open one of this dataset, and return its id.
 
     Raises:
-        ValueError: the dataset is not there, or belongs to another task.
+        ValueError: the dataset is not there or belongs to another task, or its sealed split is worn out.
     """
     datasets = DatasetStore(workspace)
     if dataset not in datasets.names():
@@ -49,6 +50,8 @@ def open_cycle(workspace: Workspace, task: Task, dataset: str) -> str:
     still_open = [opened for opened in found if not is_closed(workspace, opened.cycle)]
     if still_open:
         return still_open[-1].cycle
+    if (worn := worn_out(dataset, verdicts_asked(workspace, head.gate_fingerprint))) is not None:
+        raise ValueError(worn)
     champion = Registry(workspace).champion(dataset)
     cycle = _next_id(workspace, dataset, beginning=champion is None)
     opened = Opening(

@@ -16,8 +16,8 @@ from servers.core.wire import Wire
 from servers.core.words import cleaned, escaped_unseen
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, playbook_of
-from servers.playbook.claims import filled
 from servers.playbook.cycles import all_cycles
+from servers.playbook.prose import filled, sources_of
 from servers.playbook.sources import KINDS, Sources
 
 PAGE_CHARS = 4000
@@ -44,6 +44,7 @@ class PlaybookEntry(Wire):
     title: str
     text: str
     sources: list[str]
+    """Where the figures come from: the first is the text's '[1]'."""
 
 
 def read_page(workspace: Workspace, ref: str, offset: int) -> EvidencePage:
@@ -111,7 +112,7 @@ def _entries(workspace: Workspace, cycle: str) -> list[PlaybookEntry]:
             kind="lesson",
             title=cleaned(lesson.title),
             text=cleaned(filled(lesson.text, lesson.claims), ENTRY_CHARS),
-            sources=[cleaned(f"{claim.source} {claim.metric}") for claim in lesson.claims],
+            sources=[cleaned(source) for source in sources_of(lesson.claims)],
         )
         for lesson in playbook.lessons
     ]
@@ -121,7 +122,7 @@ def _entries(workspace: Workspace, cycle: str) -> list[PlaybookEntry]:
             kind="remedy",
             title=remedy.dimension,
             text=cleaned(
-                f"{remedy.change}; error {_points(remedy.error_before)} before, {_points(remedy.error_after)} after; "
+                f"{remedy.told}; error {_points(remedy.error_before)} before, {_points(remedy.error_after)} after; "
                 + PROVES_NOTHING,
                 ENTRY_CHARS,
             ),

@@ -13,10 +13,10 @@ from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, Playbook, Remedy, playbook_of
-from servers.playbook.claims import filled
 from servers.playbook.facts import Facts
+from servers.playbook.prose import filled, sources_of
 from servers.playbook.snapshot import Failure
-from servers.playbook.words import escaped, figure, table
+from servers.playbook.words import escaped, figure, lesson, table
 
 SHOWN_TEXT_CHARS = 160
 NONE = "None in this cycle."
@@ -109,7 +109,7 @@ def _markdown(
         if playbook.remedies
         else NONE,
         "## Lessons",
-        *([f"**{escaped(x.title)}** {escaped(filled(x.text, x.claims), 4000)}" for x in playbook.lessons] or [NONE]),
+        *([lesson(x.title, filled(x.text, x.claims), sources_of(x.claims)) for x in playbook.lessons] or [NONE]),
         "## Improvement plan",
         table(
             ["title", "why", "action", "config hint"],
@@ -120,7 +120,7 @@ def _markdown(
 
 
 def _failure_rows(failures: Sequence[Failure], remedies: Sequence[Remedy]) -> list[list[str]]:
-    changes = {remedy.trace_id: remedy.change for remedy in remedies}
+    changes = {remedy.trace_id: remedy.told for remedy in remedies}
 
     def row(failure: Failure) -> list[str]:
         worst = max(failure.abs_error_by_dim, key=failure.abs_error_by_dim.__getitem__)
@@ -139,7 +139,7 @@ def _remedy_row(remedy: Remedy) -> list[str]:
     return [
         escaped(remedy.trace_id),
         escaped(remedy.dimension),
-        escaped(remedy.change),
+        escaped(remedy.told),
         figure(remedy.error_before),
         figure(remedy.error_after),
     ]

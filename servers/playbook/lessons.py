@@ -4,6 +4,7 @@ from typing import Any
 
 from servers.core.evaluations import Evaluation
 from servers.playbook.facts import Facts
+from servers.playbook.rounding import rounded
 
 DECIMALS = 2
 MAX_TOLD = 4  # focus dimensions; a lesson holds twenty claims at most
@@ -114,6 +115,6 @@ def _error(claim: str, evaluation: Evaluation, dimension: str | None = None) -> 
         "id": claim,
         "source": f"evaluation:{evaluation.evaluation_id}",
         "metric": metric,
-        "value": round(value, DECIMALS),
+        "value": rounded(value, DECIMALS),
         "unit": "points",
     }

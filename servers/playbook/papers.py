@@ -10,11 +10,11 @@ from typing import Any
 
 from servers.core.task import Task
 from servers.playbook.book import PROVES_NOTHING, Playbook
-from servers.playbook.claims import filled
 from servers.playbook.conclusion import ROLES
 from servers.playbook.facts import Facts
 from servers.playbook.outlook import Plan
-from servers.playbook.words import escaped, figure, table
+from servers.playbook.prose import filled, sources_of
+from servers.playbook.words import escaped, figure, lesson, table
 
 Summary = Mapping[str, Any]
 OTHER_METRICS = ("mse_norm", "r2_score", "json_valid_rate", "intent_score_mean", "p95_inference_latency_ms")
@@ -68,8 +68,9 @@ def report_draft(
         "## The cycle step by step",
         table(["decision", "by", "on what"], _decisions(facts, playbook, summary)),
         "## Lessons",
-        "In the words of whoever ran the cycle: the figures were checked against their sources, the words were not.",
-        *([f"**{escaped(x.title)}** {escaped(filled(x.text, x.claims), 4000)}" for x in playbook.lessons] or ["None."]),
+        "In the words of whoever ran the cycle: each figure, its unit and its direction were checked against the "
+        "source with its number, the words were not.",
+        *([lesson(x.title, filled(x.text, x.claims), sources_of(x.claims)) for x in playbook.lessons] or ["None."]),
         "## The planned next cycle",
         table(["what", "plan"], [[escaped(what), escaped(words, 1000)] for what, words in plan]),
         "## Latency against quality",
@@ -124,10 +125,13 @@ def _gate(summary: Summary) -> list[str]:
     sealed = "sealed" if gate["difference"] is None else f"{gate['difference']:+.3f} points"
     return [
         f"Gate: verdict {gate['verdicts_asked']} of this split, {gate['n']} sealed rows, level {gate['level']:.4g}, "
-        f"difference {escaped(sealed)}.",
+        f"difference {escaped(sealed)}; the next verdict may spend {gate['level_left']:.4g}.",
         table(
-            ["check", "passed", "detail"],
-            [[escaped(c["name"]), "yes" if c["passed"] else "no", escaped(c["detail"])] for c in gate["checks"]],
+            ["check", "passed", "detail", "found on"],
+            [
+                [escaped(c["name"]), "yes" if c["passed"] else "no", escaped(c["detail"]), escaped(c["evidence"])]
+                for c in gate["checks"]
+            ],
         ),
     ]
 
@@ -154,7 +158,7 @@ def _evidence(snapshot: Mapping[str, Any] | None, playbook: Playbook) -> list[st
         [
             escaped(urls.get(remedy.trace_id, remedy.trace_id)),
             escaped(remedy.dimension),
-            escaped(remedy.change),
+            escaped(remedy.told),
             figure(remedy.error_before),
             figure(remedy.error_after),
         ]
@@ -179,7 +183,7 @@ def _decisions(facts: Facts, playbook: Playbook, summary: Summary) -> list[list[
         lines.append((f"new rows for {aim}", "caller of plan_augmentation", facts.augmentation["rationale"]))
     for remedy in playbook.remedies:
         words = f"{remedy.dimension}, error {figure(remedy.error_before)} on trace {remedy.trace_id}"
-        lines.append((remedy.change, "caller of write_playbook", words))
+        lines.append((remedy.told, "caller of write_playbook", words))
     if plan:
         changes = "; ".join(f"{c.name} from {c.before:g} to {c.after:g}: {c.reason}" for c in facts.changes)
         lines.append(("retrain", "caller of plan_retrain", changes or "the recipe was kept"))

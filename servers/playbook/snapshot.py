@@ -21,6 +21,7 @@ SNAPSHOT = "mcp_eval_snapshot.json"
 SOURCE = "wandb_mcp_tools_call"
 TOP_FAILURES = 20
 RECENT_RUNS = 10
+SAME = 1e-9  # points; a mean of equal errors may miss them by a rounding error
 
 
 class ServerName(Wire):
@@ -59,6 +60,13 @@ def recorded_failures(workspace: Workspace, cycle: str) -> dict[str, Failure]:
     """
     snapshot = document(workspace, cycle, SNAPSHOT, "record_context")
     return {row["trace_id"]: Failure.model_validate(row) for row in snapshot["failures_top_k"]}
+
+
+def erring_dimensions(errors: Mapping[str, float]) -> list[str]:
+    """The dimensions on which a row errs by its mean error or more, the largest error first: what a remedy is for."""
+    mean = sum(errors.values()) / len(errors)
+    erring = [name for name, error in errors.items() if error >= mean - SAME]
+    return sorted(erring, key=lambda name: -errors[name])
 
 
 def failures_from(known: Iterable[tuple[ReportedTrace, ScoredRow]], task: Task) -> list[Failure]:

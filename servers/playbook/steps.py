@@ -16,6 +16,7 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.playbook.facts import Facts
 from servers.playbook.lessons import lessons_of
+from servers.playbook.snapshot import erring_dimensions
 
 WORST_TRACES = 20
 SUGGESTED_REMEDIES = 5
@@ -156,11 +157,12 @@ def _remedies(facts: Facts) -> NextStep:
     worst = []
     for failure in facts.snapshot["failures_top_k"]:
         errors = failure["abs_error_by_dim"]
-        dimension = max(focus or errors, key=errors.__getitem__)
-        worst.append((errors[dimension], failure["trace_id"], dimension))
+        erring = erring_dimensions(errors)
+        dimension = next((name for name in erring if name in focus), erring[0])
+        worst.append((dimension in focus, errors[dimension], failure["trace_id"], dimension))
     remedies = [
         {"trace_id": trace_id, "dimension": dimension, "change": change}
-        for _, trace_id, dimension in sorted(worst, reverse=True)[:SUGGESTED_REMEDIES]
+        for _, _, trace_id, dimension in sorted(worst, reverse=True)[:SUGGESTED_REMEDIES]
     ]
     why = f"a promotion needs {MIN_REMEDIES} failures with what is changed for each"
     return _step("write_playbook", why, cycle=facts.cycle, remedies=remedies, lessons=[])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from servers.core.backends import backends_for
+from servers.core.definitions import definitions_for
 from servers.core.disk import digest, now, read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.task import Task
@@ -92,7 +93,7 @@ def view_of(
         next_cycle=[PlanShown(what=what, words=words) for what, words in plan],
         context=work.context_shown(facts),
         ledger=work.ledger_shown(workspace, facts),
-        definitions=_definitions(),
+        definitions=_definitions(task),
         provenance=_provenance(task, facts),
     )
 
@@ -201,7 +202,10 @@ def _predictions(workspace: Workspace, task: Task, facts: Facts) -> PredictionsS
 
 
 def _gate_shown(gate: Mapping[str, Any]) -> GateShown:
-    checks = [CheckShown(name=c["name"], passed=_passed(c), detail=c["detail"]) for c in gate["checks"]]
+    checks = [
+        CheckShown(name=c["name"], passed=_passed(c), detail=c["detail"], evidence=c.get("evidence", ""))
+        for c in gate["checks"]
+    ]
     kept = GateShown.model_fields.keys() & gate.keys() - {"checks"}
     return GateShown(**{key: gate[key] for key in kept}, checks=checks)
 
@@ -220,13 +224,10 @@ def _begin_gate(workspace: Workspace, facts: Facts) -> GateShown | None:
     return _gate_shown(read_json(found[-1])) if found else None
 
 
-def _definitions() -> list[DefinitionShown]:
-    # Here, because scoring needs scipy and serving does not.
-    from servers.core.metrics import DEFINITIONS
-
+def _definitions(task: Task) -> list[DefinitionShown]:
     return [
         DefinitionShown(metric=name, formula=found.formula, range=found.range, better=found.better)
-        for name, found in DEFINITIONS.items()
+        for name, found in definitions_for(task).items()
         if name in DEFINED
     ]
 

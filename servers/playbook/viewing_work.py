@@ -9,8 +9,8 @@ from servers.core.dataset import DatasetStore, Example
 from servers.core.disk import read_json, read_jsonl
 from servers.core.workspace import Workspace
 from servers.playbook.book import Playbook
-from servers.playbook.claims import filled
 from servers.playbook.facts import Facts
+from servers.playbook.prose import filled, sources_of
 from servers.playbook.report.view import (
     AugmentationShown,
     ContextShown,
@@ -44,12 +44,15 @@ def diagnosis_shown(facts: Facts) -> DiagnosisShown | None:
                 text_model_mae=one["text_model_mae"],
                 constant_mae=one["constant_mae"],
                 ratio=one["ratio"],
-                words=one["verdict"],
+                ceiling_mae=one["ceiling_mae"],
+                verdict=one["verdict"],
+                words=one["words"],
             )
             for name, one in found["dimensions"].items()
         ],
         copies=found["copies"],
         leakage=found["leakage"],
+        outliers=found["outliers"],
         # The page says diagnose less train, the diagnosis train less diagnose.
         label_shift={name: -shift for name, shift in found["label_shift"].items()},
         warnings=found["warnings"],
@@ -123,7 +126,7 @@ def remedies_shown(facts: Facts, playbook: Playbook) -> list[RemedyShown]:
         RemedyShown(
             trace=remedy.trace_id,
             dimension=remedy.dimension,
-            change=remedy.change,
+            change=remedy.told,
             text=texts.get(remedy.trace_id, ""),
             error_before=remedy.error_before,
             error_after=remedy.error_after,
@@ -138,7 +141,7 @@ def lessons_shown(playbook: Playbook) -> list[LessonShown]:
         LessonShown(
             title=lesson.title,
             text=filled(lesson.text, lesson.claims),
-            sources=list(dict.fromkeys(f"{claim.source} {claim.metric}" for claim in lesson.claims)),
+            sources=sources_of(lesson.claims),
         )
         for lesson in playbook.lessons
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from servers.core.words import MAX_CHARS, cleaned
 
+LESSON_CHARS = 4000  # of a lesson's text with its figures filled in
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKDOWN = frozenset("\\`*_{[]|~@$")
 _STARTS_A_BLOCK = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=#](?!\d)))")
@@ -25,6 +26,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table of cells that are Markdown already; columns of numbers read better ranged left than broken."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def lesson(title: str, text: str, sources: Sequence[str]) -> str:
+    """A lesson with its figures filled in, and below it where each of them comes from, by number."""
+    lines = [f"- \\[{number}] {escaped(source)}" for number, source in enumerate(sources, start=1)]
+    return "\n\n".join([f"**{escaped(title)}** {escaped(text, LESSON_CHARS)}", *(["\n".join(lines)] if lines else [])])
 
 
 def figure(value: float | int | None, digits: int = 2) -> str:

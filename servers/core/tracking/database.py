@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from servers.core.disk import open_or_create
 from servers.core.tracking.conditions import SQL_FUNCTIONS
 
 SCHEMA_VERSION = 1
@@ -108,7 +109,9 @@ def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        with closing(_connect(f"{fresh.as_uri()}?mode=rwc")) as connection:
+        # Made here, because SQLite would let nobody but its user write; what it puts beside the file gets its mode.
+        os.close(open_or_create(fresh, os.O_RDWR))
+        with closing(_connect(f"{fresh.as_uri()}?mode=rw")) as connection:
             _make_tables(connection)
         with suppress(FileExistsError):
             os.link(fresh, path)

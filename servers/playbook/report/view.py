@@ -123,6 +123,8 @@ class CheckShown(Shown):
     passed: bool | None
     """Null where the check does not apply or was not measured."""
     detail: str = ""
+    evidence: str = ""
+    """What the number was found on."""
 
 
 class GateShown(Shown):
@@ -140,8 +142,12 @@ class GateShown(Shown):
     ci: tuple[float, float] | None = None
     """Interval of `difference` that covers with probability 1 - 2 * level."""
     checks: list[CheckShown] = []
+    smallest_visible: float | None = None
+    """The smallest gain, points, that such rows show at this level, foreseen from the open rows."""
     verdicts_asked: int | None = None
     """How many verdicts this split has given, this one included."""
+    level_left: float | None = None
+    """What the next verdict may spend."""
     verdict_id: str | None = None
 
 
@@ -155,6 +161,9 @@ class SignalShown(Shown):
     constant_mae: float | None = None
     ratio: float | None = None
     """text_model_mae / constant_mae; 1 is a constant's error."""
+    ceiling_mae: float | None = None
+    """What a perfect reader would err by, where rows with equal texts tell."""
+    verdict: str = ""
     words: str = ""
 
 
@@ -163,9 +172,11 @@ class DiagnosisShown(Shown):
     reason: str = ""
     dimensions: list[SignalShown] = []
     copies: dict[str, int] = {}
-    """exact, near_groups, conflicting_texts."""
+    """exact, near_groups, near_rows, conflicting_texts, conflicting_rows."""
     leakage: dict[str, int] = {}
-    """train_diagnose_exact, train_diagnose_near, train_gate_near."""
+    """train_diagnose_exact, train_diagnose_near, train_gate_exact, train_gate_near, diagnose_gate_near."""
+    outliers: dict[str, int] = {}
+    """length, language."""
     label_shift: dict[str, float] = {}
     """By dimension, mean of diagnose minus mean of train, in standard deviations."""
     warnings: list[str] = []
@@ -226,9 +237,9 @@ class RemedyShown(Shown):
 class LessonShown(Shown):
     title: str
     text: str
-    """With its figures already filled in."""
+    """With its figures already filled in, each with the number of its source behind it."""
     sources: list[str] = []
-    """Where each figure came from."""
+    """Where each figure came from, the first is number 1."""
 
 
 class PlanShown(Shown):

@@ -1,0 +1,85 @@
+"""What the open side of a cycle says about a candidate: the same when a verdict is given and when it is verified."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from servers.core.answers import ServedBy
+from servers.core.arms import ConstantArm, RuleArm
+from servers.core.cycle_files import Opening
+from servers.core.dataset import Card, DatasetStore, Example
+from servers.core.disk import read_json
+from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.fitness import Fitness
+from servers.core.models import trained_model
+from servers.core.near_copies import groups
+from servers.core.statistics import compare
+from servers.core.workspace import Workspace
+
+
+class OpenEvidence:
+    """The evaluations and rows of one artifacts folder that a verdict looks at besides the sealed ones."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._datasets, self._evaluations = DatasetStore(workspace), EvaluationStore(workspace)
+
+    def training_rows(self, model: str, opened: Opening, card: Card) -> list[Example]:
+        """What the candidate was trained on.
+
+        Raises:
+            ValueError: no job of this cycle trained it, or on another dataset.
+        """
+        if model in (ConstantArm.model_id, RuleArm.model_id):
+            raise ValueError(f"{model!r} was not trained by a job; a candidate comes from start_retrain")
+        made = trained_model(self._workspace, model)
+        if made.dataset != card.name:
+            raise ValueError(f"{model!r} was trained on {made.dataset!r}, not on {card.name!r}; retrain it there")
+        if made.cycle != opened.cycle:
+            # An old candidate would cost this cycle its verdict, and the split a part of its level.
+            raise ValueError(f"{model!r} was trained in {made.cycle}; {opened.cycle} judges what it trained itself")
+        return self._datasets.train(card.name, made.dataset_version)
+
+    def fitness(self, cycle: str, candidate: ServedBy, leaked_rows: int) -> Fitness:
+        """What the plain checks look at, from the candidate's evaluation in this cycle.
+
+        Raises:
+            ValueError: it was not measured.
+        """
+        measured = self.evaluation(cycle, candidate)
+        return Fitness(
+            json_valid_rate=measured.metrics["json_valid_rate"] or 0.0,
+            served_rows=measured.n,
+            leaked_rows=leaked_rows,
+            p95_latency_ms=measured.metrics["p95_inference_latency_ms"],
+            activity=measured.differs_from_base,
+            has_prompt_arm=self.prompt_model(cycle) is not None,
+        )
+
+    def foreseen_error(self, cycle: str, card: Card, pair: Sequence[ServedBy]) -> float:
+        """Standard error to expect of a pair's difference on the sealed rows, from their paired diagnose rows."""
+        first, second = (self._evaluations.rows(self.evaluation(cycle, served).evaluation_id) for served in pair)
+        ours, theirs = (np.array([row.mae_raw for row in rows], dtype=float) for rows in (first, second))
+        clusters = groups([row.text for row in first], card.near_copy_threshold, max_share=1.0).labels
+        return compare(ours, theirs, clusters).standard_error * float(np.sqrt(len(first) / card.rows.gate))
+
+    def evaluation(self, cycle: str, served: ServedBy) -> Evaluation:
+        """A model's evaluation in a cycle, with exactly these weights.
+
+        Raises:
+            ValueError: there is none, or it is invalid.
+        """
+        found = self._evaluations.find(cycle, served.model_id)
+        if found is None or found.served_by != served:
+            raise ValueError(f"{served.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
+        return self._evaluations.verified(found.evaluation_id)
+
+    def prompt_model(self, cycle: str) -> str | None:
+        """The untrained base model, if it was measured in this cycle."""
+        measured = [found.model for found in self._evaluations.all() if (found.cycle, found.arm) == (cycle, "prompt")]
+        return measured[-1] if measured else None
+
+    def focus(self, cycle: str) -> list[str]:
+        """What the cycle aimed at, as the augment server wrote it down; whoever aims knows no sealed row."""
+        path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
+        return list(read_json(path)["focus_dimensions"]) if path.exists() else []

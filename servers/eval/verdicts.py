@@ -1,0 +1,65 @@
+"""Verdicts on paper: the line that stays in the sealed folder, and the document that leaves it."""
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from servers.core.dataset import Card
+from servers.core.fitness import Check
+from servers.core.gate import Outcome, Verdict
+from servers.core.wire import Wire
+from servers.eval.custody import Custody
+from servers.eval.deciding import Question
+
+
+class GateDocument(Wire):
+    """`gate.json`: the part of a verdict that may leave the sealed folder."""
+
+    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    verdict_id: str
+    cycle: str
+    dataset: str
+    gate_fingerprint: str
+    """Of the sealed split."""
+    candidate: str
+    champion: str
+    outcome: Outcome
+    reason: str
+    """In words, with the numbers that may be shown."""
+    n: int
+    """Sealed rows."""
+    clusters: int | None
+    """Near-copy groups among them; null where they were not looked at."""
+    level: float
+    """One-sided, what this verdict could spend."""
+    smallest_visible: float | None
+    """The smallest gain in vector_mae, points, that such rows show at this level, foreseen from the diagnose rows."""
+    difference: float | None
+    """Candidate minus champion in vector_mae, points, negative is better; null without promotion."""
+    ci: tuple[float, float] | None
+    checks: list[Check]
+    """Without promotion only those that are not statistical."""
+    focus_dimensions: list[str]
+    verdicts_asked: int
+    """That looked at this sealed split's errors so far; a candidate unfit for service spends none."""
+    level_left: float
+    """What the next verdict may spend."""
+    asked_at: str
+
+
+class Record(Wire):
+    """A line of `verdicts.jsonl`: a question that was put to the sealed rows, and the verdict."""
+
+    schema_version: int = Field(1, alias="schema", serialization_alias="schema")
+    question: Question
+    verdict: Verdict
+
+
+def records(custody: Custody, card: Card) -> list[Record]:
+    """All verdicts that a sealed split spent, oldest first."""
+    return [Record.model_validate(line) for line in custody.verdicts(card)]
+
+
+def promotions(spent: Iterable[Record]) -> list[bool]:
+    """For each verdict, oldest first, whether it promoted."""
+    return [record.verdict.outcome == "promote" for record in spent]

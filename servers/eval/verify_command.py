@@ -1,0 +1,62 @@
+"""`etude verify CYCLE`, from words to exit code: 0 agrees, 1 does not or cannot, 2 words that make no sense."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from servers.core.settings import load_settings
+from servers.eval.custody import Custody
+from servers.eval.verifying import Verification, Verifier
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(words: Sequence[str]) -> int:
+    """Verify a cycle and print what was found."""
+    asked = _parser().parse_args(words)
+    try:
+        workspace, task = load_settings(asked.config, asked.artifacts, asked.task).open()
+        found = Verifier(workspace, Custody(workspace, task)).verify(asked.cycle, asked.again)
+    except ValueError as error:
+        print(f"etude verify: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(found.model_dump(mode="json"), indent=2) if asked.json else _in_words(found))
+    return 0 if found.agrees else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="etude verify",
+        description="Recompute a cycle's verdict from the sealed folder, and say whether it agrees. Whoever may open "
+        "the sealed folder can do it. The figures of a verdict without promotion are told once its split is retired. "
+        "Example: etude verify cycle_1 --again",
+    )
+    parser.add_argument("cycle", metavar="CYCLE", help="such as cycle_1")
+    parser.add_argument("--again", action="store_true", help="also ask the models again, and compare word for word")
+    parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
+    parser.add_argument("--task", metavar="TASK", help="a built-in task's name, or a task file (default: kotone)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: etude.toml where there is one")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
+def _in_words(found: Verification) -> str:
+    lines = [f"{found.cycle} {found.verdict_id}: {'agrees' if found.agrees else 'DOES NOT AGREE'}"]
+    lines += [f"  {point.what}: {point.finding} ({point.detail})" for point in found.points]
+    if found.verdict is not None:
+        lines.append(f"outcome: {found.verdict.outcome}; {found.verdict.reason}")
+        lines += [
+            f"  {'passed' if check.passed else 'FAILED'} {check.name}: {check.detail}" for check in found.verdict.checks
+        ]
+        if found.verdict.difference is None:
+            lines.append("the checks on the sealed rows are told once the split is retired (etude import --fresh-gate)")
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""Which quantity a metric is, and the ways its unit may be written.
+
+A metric is a dotted path into a document. Its quantity follows from the names on that path, the last one first, so that
+`standard_errors.mae_raw_warmth` is in points because `mae_raw_warmth` is. A path without a known name has no known
+unit, and supports no claim; a new kind of figure gets its line in the table here.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from servers.core.words import cleaned
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that is measured in one unit."""
+
+    shown: str
+    """Behind the figure; empty for a plain number."""
+    name: str
+    """What a refusal calls the unit."""
+    spellings: frozenset[str]
+    """Lower case; each is taken for the unit."""
+    as_percent: bool = False
+    """Whether it may be written as a percentage too."""
+
+
+def _quantity(shown: str, *spellings: str, name: str | None = None, as_percent: bool = False) -> Quantity:
+    return Quantity(shown, name or shown, frozenset({shown, *spellings}), as_percent)
+
+
+def _count(*nouns: str) -> Quantity:
+    """Things that are counted: their noun, or none."""
+    singular = [noun.removesuffix("s") for noun in nouns]
+    return _quantity(nouns[0], *nouns, *singular, *_NO_UNIT, "count", "number")
+
+
+_NO_UNIT = ("", "none", "1", "-", "no unit", "unitless", "dimensionless", "number", "plain number")
+_PERCENT = frozenset({"%", "percent", "per cent", "pct"})
+_PERCENTAGE_POINTS = frozenset({"percentage points", "percentage point", "pp", "%-points", "percent points"})
+
+POINTS = _quantity("points", "point", "pts", "pt", "points of the scale", "scale points")
+SQUARED = _quantity("points²", "points^2", "points**2", "points squared", "squared points", "square points", "pts²")
+SCORE = _quantity("score points", "points", "score", "of 100", "out of 100", *_NO_UNIT)
+SHARE = _quantity("", "share", "of 1", "fraction", "rate", "ratio", "proportion", "probability", *_NO_UNIT,
+                  name="share", as_percent=True)  # fmt: skip
+NUMBER = _quantity("", "r2", "r²", "r^2", "score", *_NO_UNIT, name="none")
+DEVIATIONS = _quantity("standard deviations", "standard deviation", "sd", "sds", "sigma")
+MILLISECONDS = _quantity("ms", "milliseconds", "millisecond", "msec")
+SECONDS = _quantity("seconds", "second", "s", "sec", "secs")
+DOLLARS = _quantity("usd", "$", "us$", "dollars", "dollar", "us dollars")
+PRICE = _quantity("usd per 100 requests", "usd/100 requests", "usd", "$", "dollars", "dollars per 100 requests")
+ROWS = _count("rows", "examples", "requests", "texts", "answers", "pairs")
+TEXTS = _count("texts", "rows", "examples", "requests")
+GROUPS = _count("groups", "clusters", "near-copy groups")
+VERDICTS = _count("verdicts")
+FAILURES = _count("failures", "traces", "rows")
+
+_SETTINGS = frozenset({"config", "hparams", "next_hparams", "hparam_patch", "changes"})
+"""Where hyperparameters stand, whatever they are called."""
+_BY_DIMENSION = {
+    "abs_error_by_dim": POINTS,
+    "target_vector": POINTS,
+    "predicted_vector": POINTS,
+    "value_ranges": POINTS,
+    "label_shift": DEVIATIONS,
+}
+_NAMED: list[tuple[str, Quantity]] = [
+    (r"vector_mae|mae_raw|mae_raw_.+|.*_mae|mae", POINTS),
+    (r"mse_raw(_.+)?", SQUARED),
+    (r"r2_score(_.+)?|r2|.*_loss|seed|attempt|_?step|of|schema|schema_version", NUMBER),
+    (r"mse_norm(_.+)?|.*_rate|.*_share|share|.*_ratio|ratio|slot_exact_match|near_copy_threshold|level", SHARE),
+    (r"p|p_.+|power", SHARE),
+    (r"intent_score(_mean)?|output_sanity_score", SCORE),
+    (r".*_ms", MILLISECONDS),
+    (r"seconds|seconds_estimate|.*_seconds|.*_s", SECONDS),
+    (r"cost_per_100_requests_usd", PRICE),
+    (r".*_usd", DOLLARS),
+    (r"clusters|.*_clusters|near_groups|groups|.*_groups", GROUPS),
+    (r".*_texts|texts", TEXTS),
+    (r"verdicts_asked|verdicts", VERDICTS),
+    (r"failures_len", FAILURES),
+    (r"n|n_.+|rows|.*_rows|rows_.+|written|added|replayed", ROWS),
+    (r"dropped|dropped_.+|leakage|copies", ROWS),
+    (r"error_before|error_after|smallest_visible|noise_ceiling", POINTS),
+]
+_AROUND: list[tuple[str, Quantity]] = [(r"difference|differences|ci|standard_error|standard_errors|min_gain", POINTS)]
+"""Names that say what is told of a metric; in points where no metric stands on the path."""
+
+
+def quantity_of(path: Sequence[str], dimensions: Collection[str]) -> Quantity | None:
+    """What a figure at this path is measured in; None where no name on it is known."""
+    if any(part in _SETTINGS for part in path):
+        return NUMBER
+    for container in (part for part in path if part in _BY_DIMENSION):
+        return _BY_DIMENSION[container]
+    # A dimension may be called like a metric, `level` say; then the rest of the path decides, if it can.
+    for names in ([part for part in path if part not in dimensions], path):
+        for table in (_NAMED, _AROUND):
+            for name in reversed(names):
+                for pattern, quantity in table:
+                    if re.fullmatch(pattern, _known(name)):
+                        return quantity
+    return None
+
+
+def read_unit(given: str, quantity: Quantity, is_difference: bool) -> tuple[str, float]:
+    """How a claim writes its figure: what stands behind it, and what the number found is multiplied with.
+
+    Args:
+        given: The claim's unit.
+        quantity: What its metric is.
+        is_difference: Whether the figure is a difference: a share's is in percentage points, never in percent.
+
+    Raises:
+        ValueError: the unit is another one; the message names the right one.
+    """
+    unit = cleaned(given, 40).casefold().rstrip(".")
+    if unit in quantity.spellings:
+        return quantity.shown, 1.0
+    if quantity.as_percent and is_difference and unit in _PERCENTAGE_POINTS:
+        return "percentage points", 100.0
+    if quantity.as_percent and not is_difference and unit in _PERCENT:
+        return "%", 100.0
+    percent = "percentage points" if is_difference else "%"
+    right = f"{quantity.name!r} (or {percent!r})" if quantity.as_percent else repr(quantity.name)
+    raise ValueError(f"the unit is {right}, not {cleaned(given, 40)!r}")
+
+
+def _known(part: str) -> str:
+    """A name without the section that a training's log puts before it: left_out/mae_raw."""
+    return part.rpartition("/")[2]
