@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from servers.core.gate import judge, level_for_next
+from servers.core.gate import level_for_next
 from servers.core.statistics import compare
 from tests.proof import __main__ as page
-from tests.proof.evidence import RULES, evidence
+from tests.proof.evidence import judged
 from tests.proof.first_project import first_project
 from tests.proof.history import (
     ON_FOCUS,
@@ -99,11 +99,8 @@ def test_the_shortcut_past_the_gate_is_one_of_its_own_checks(drawn: Population):
         candidate, focus = agent.propose(gain)
         champion = agent.champion
         overall = compare(candidate.sealed.mean(axis=1), champion.sealed.mean(axis=1), rows.groups, 0.025)
-        verdict = judge(
-            evidence(candidate.sealed, champion.sealed, drawn.constant[rows.sealed], rows.groups, focus, 0.1),
-            RULES,
-            0.025,
-        )
+        constant = drawn.constant[rows.sealed]
+        verdict = judged(candidate.sealed, champion.sealed, constant, rows.groups, focus, 0.1, 0.025)
         passed = {check.name: check.passed for check in verdict.checks}
         assert passed[OVERALL] == (overall.p_better <= 0.025) and ON_FOCUS in passed
 

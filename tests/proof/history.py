@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from servers.core.demo_world.world import DIMENSIONS
-from servers.core.gate import judge, level_for_next, shown
+from servers.core.gate import level_for_next, shown
 from servers.core.statistics import Labels, compare
-from tests.proof.evidence import RULES, evidence
+from tests.proof.evidence import judged
 from tests.proof.population import Floats, Population
 
 DIAGNOSE_ROWS = 120
@@ -178,8 +178,8 @@ def decide(
         return False, overall.difference if rule.shows_all else None
     foreseen = compare(candidate.diagnose.mean(axis=1), champion.diagnose.mean(axis=1), np.arange(DIAGNOSE_ROWS), level)
     expected = foreseen.standard_error * float(np.sqrt(DIAGNOSE_ROWS / len(rows.sealed)))
-    asked = evidence(candidate.sealed, champion.sealed, population.constant[rows.sealed], rows.groups, focus, expected)
-    verdict = judge(asked, RULES, level)
+    constant = population.constant[rows.sealed]
+    verdict = judged(candidate.sealed, champion.sealed, constant, rows.groups, focus, expected, level)
     passed = {check.name for check in verdict.checks if check.passed}
     promoted = verdict.outcome == "promote" if rule.needs is None else passed.issuperset(rule.needs)
     told = verdict.difference if promoted or rule.shows_all else shown(verdict).difference

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from servers.augment.aim import Aim
 from servers.augment.filters import sift
 from servers.augment.teachers import DemoWorldTeacher, Draft
 from servers.core.dataset import Example
@@ -37,7 +38,7 @@ def _worst(ratios: Floats) -> list[str]:
 
 def _new_rows(seed: int, cycle: int, focus: list[str], train: list[Example]) -> list[Example]:
     rows = world_rows(seed)
-    drafts = DemoWorldTeacher(seed).write(NEW_ROWS, focus, 7000 + cycle, train)
+    drafts = DemoWorldTeacher(seed).write(NEW_ROWS, Aim(focus_dimensions=focus), 7000 + cycle, train)
     sealed = Sketch.build([row.text for row in rows["gate"]], b"policies of proof")
     kept = sift(drafts, TASK, train, rows["diagnose"], sealed, THRESHOLD).kept
     return [_example(f"cycle-{cycle}-{number}", draft) for number, draft in enumerate(kept)]

@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from servers.core.demo_world.world import DIMENSIONS
-from servers.core.gate import judge, level_for_next
+from servers.core.gate import level_for_next
 from servers.core.statistics import compare
-from tests.proof.evidence import RULES, evidence
+from tests.proof.evidence import judged
 from tests.proof.population import Floats, population
 from tests.proof.section import in_processes, print_section, table
 
@@ -89,23 +89,12 @@ def draw(cell: Cell, number: int) -> tuple[bool, bool, bool]:
     overall = compare(candidate.mean(axis=1) - cell.gain, champion.mean(axis=1), groups, cell.level)
     if overall.p_better > cell.level:
         return False, False, False
+    names, constant = [DIMENSIONS[k] for k in focus], drawn.constant[rows]
     even, aimed = (
-        judge(
-            evidence(
-                candidate - gains,
-                champion,
-                drawn.constant[rows],
-                groups,
-                [DIMENSIONS[k] for k in focus],
-                overall.standard_error,
-            ),
-            RULES,
-            cell.level,
-        ).outcome
-        == "promote"
+        judged(candidate - gains, champion, constant, groups, names, overall.standard_error, cell.level)
         for gains in (cell.gain, focused)
     )
-    return True, even, aimed
+    return True, even.outcome == "promote", aimed.outcome == "promote"
 
 
 def powers(cell: Cell, draws: int) -> Powers:
