@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test check bench chaos setup
+.PHONY: cycle test check bench chaos proof setup
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
@@ -25,6 +25,9 @@ bench: $(READY)  ## the demo with its holdout, then twenty other seeds of it
 chaos: $(READY)  ## a hundred kills, each followed by the same command again; then a death in every window
 	$(BIN)/python -m tests.chaos $(ARGS)
 	$(BIN)/python -m tests.chaos.windows
+
+proof: $(READY)  ## simulations of how often the judge is fooled; writes docs/proof.md
+	$(BIN)/python -m tests.proof
 
 setup: $(READY)
 

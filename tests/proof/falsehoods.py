@@ -24,6 +24,7 @@ from servers.playbook.server import build_room
 from servers.playbook.snapshot import recorded_failures
 from tests.proof.figures import evidence_of, figures_of
 from tests.proof.planted import PLANTED, Author, Draft
+from tests.proof.section import print_section, table
 from tests.workshop import Workshop
 
 SEED = 0
@@ -118,10 +119,15 @@ async def proven(true: int, false: int) -> Tally:
 def main() -> int:
     true, false = (int(word) for word in [*sys.argv[1:], "200", "200"][:2])
     tally = anyio.run(proven, true, false)
-    lines = [f"| {kind} | {tally.planted[kind]} | {tally.refused[kind]} |" for kind in PLANTED]
-    total = f"| all | {sum(tally.planted.values())} | {sum(tally.refused.values())} |"
-    print("\n".join(["| falsehood | planted | refused |", "|---|---|---|", *lines, total]))
-    print(f"\nOf {true} true playbooks {tally.accepted} were accepted.")
+    lines = [[kind, str(tally.planted[kind]), str(tally.refused[kind])] for kind in PLANTED]
+    lines.append(["all", str(sum(tally.planted.values())), str(sum(tally.refused.values()))])
+    print_section(
+        "Falsehoods in playbooks",
+        f"falsehoods {true} {false}",
+        f"Every planted falsehood refused, every true playbook accepted: {'kept' if tally.holds else 'BROKEN'}. "
+        f"Of {true} true playbooks {tally.accepted} were accepted.",
+        table(["falsehood", "planted", "refused"], lines),
+    )
     for words in [*tally.refused_although_true, *tally.accepted_although_false]:
         print(words, file=sys.stderr)
     return 0 if tally.holds else 1
