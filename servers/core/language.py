@@ -26,10 +26,16 @@ def languages_of(texts: Sequence[str]) -> frozenset[str]:
     return frozenset(language for language, count in counts.items() if count >= needed)
 
 
-def is_foreign(text: str, known: Collection[str]) -> bool:
-    """Whether a text is in another language than the known ones, as good as certainly."""
+def is_foreign(text: str, known: Collection[str], likely: float = LIKELY) -> bool:
+    """Whether a text is in another language than the known ones, as good as certainly.
+
+    Args:
+        text: Any text.
+        known: ISO 639-1 codes of the languages that it may be in.
+        likely: From which probability another language is believed; the higher, the fewer texts are called foreign.
+    """
     shares: dict[str, float] = dict(_identifier().rank(text[:READ_CHARS]))
-    return max(shares.values()) > LIKELY and sum(shares.get(language, 0.0) for language in known) < UNLIKELY
+    return max(shares.values()) > likely and sum(shares.get(language, 0.0) for language in known) < UNLIKELY
 
 
 @cache
