@@ -12,6 +12,7 @@ from mcp import Client
 
 from servers.core.dataset import DatasetStore
 from servers.core.evaluations import EvaluationStore
+from servers.core.registry import Registry
 from servers.core.task import Scale
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
@@ -248,3 +249,17 @@ async def test_several_candidates_are_compared_at_once_and_pay_for_their_number(
     # Texts without meaning, in six groups: by luck the student beat the constant on all six, by less than the rules do.
     shown = [c["model"] for c in candidates if c["corrected_p_better"] <= compared["level"]]
     assert [compared["best"]] == shown == [candidate_in(folder)] and compared["indistinguishable"] == ["rule"]
+
+
+async def test_a_champion_with_other_weights_than_were_put_into_service_is_not_compared_with(folder: Path):
+    """Ours: the registry says whose weights serve; a name alone could stand for any."""
+    registry = folder / "models" / "registry.json"
+    Registry(Workspace(folder)).put_in_service(
+        "mine", "constant", "f" * 64, action="begin", cycle="begin_mine", verdict_id="verdict-0", reason="so it was"
+    )
+    assert registry.exists()
+
+    refused, text, _ = await call(folder, "gate_candidate", cycle="begin_mine", candidate=candidate_in(folder))
+
+    assert refused and "'constant' has not the weights that were put into service" in text
+    assert verdicts_file(folder).read_text() == ""

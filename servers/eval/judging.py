@@ -48,7 +48,7 @@ class Judge:
         stored = next((record for record in spent if record.question.verdict_id == verdict_id), None)
         if stored is not None:
             return self._publish(opened, card, candidate, stored.question, stored.verdict, spent)
-        self._refuse_stale_champion(opened)
+        self._refuse_stale_champion(opened, theirs)
         question = self._question(verdict_id, opened, card, arms, trained_on, level_for_next(promotions(spent)))
         rows = self._custody.gate(card)
         if question.problem is not None:
@@ -68,12 +68,18 @@ class Judge:
             models["prompt"] = prompt
         return {role: load_arm(model, self._workspace, self._task, train) for role, model in models.items()}
 
-    def _refuse_stale_champion(self, opened: Opening) -> None:
-        current = self._registry.champion(opened.dataset) or "constant"
+    def _refuse_stale_champion(self, opened: Opening, digest_asked: str) -> None:
+        line = self._registry.line(opened.dataset)
+        current = "constant" if line is None else line.champion
         if current != opened.champion:
             raise ValueError(
                 f"{opened.cycle} was opened against {opened.champion!r}, but the champion is {current!r} now; "
                 f"close it with write_report and open the next one"
+            )
+        if line is not None and line.digest != digest_asked:
+            raise ValueError(
+                f"the champion {current!r} has not the weights that were put into service; restore its files, or call "
+                "rollback_model"
             )
 
     def _question(
