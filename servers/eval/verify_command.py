@@ -25,12 +25,21 @@ def run(words: Sequence[str]) -> int:
     asked = _parser().parse_args(words)
     try:
         workspace, task = load_settings(asked.config, asked.artifacts, asked.task).open()
+    except ValueError as error:
+        return _complain(str(error))
+    try:
         found = Verifier(workspace, Custody(workspace, task)).verify(asked.cycle, asked.again)
     except ValueError as error:
-        print(f"etude verify: {error}", file=sys.stderr)
-        return 1
+        return _complain(str(error))
+    except PermissionError as error:
+        return _complain(workspace.denied(error))
     print(json.dumps(found.model_dump(mode="json"), indent=2) if asked.json else _in_words(found))
     return 0 if found.agrees else 1
+
+
+def _complain(words: str) -> int:
+    print(f"etude verify: {words}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
