@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from servers.augment.server import build_room as build_augment
+from servers.augment.teachers import Draft
+from servers.core.arms import ConstantArm
+from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json
 from servers.core.registry import Registry
 from servers.core.task import load_task
 from servers.eval.server import build_room as build_eval
-from tests.playbook_world import STAND_IN, World
-from tests.workshop import Workshop, refusal
+from tests.doubles.teacher import ScriptedTeacher
+from tests.playbook_world import STAND_IN, WORDS, World
+from tests.workshop import Workshop, call, refusal
 
 pytestmark = pytest.mark.anyio
 CYCLE = "cycle_1"
@@ -36,8 +41,15 @@ OF_A_CYCLE: list[tuple[str, dict[str, Any]]] = [
 def world(tmp_path: Path) -> World:
     """The dataset `small`, which the constant serves."""
     made = World(tmp_path)
+    train = DatasetStore(made.workspace).train("small", made.card.root)
     Registry(made.workspace).put_in_service(
-        "small", "constant", "", action="begin", cycle="begin_small", verdict_id="verdict-000000000000", reason="a test"
+        "small",
+        "constant",
+        ConstantArm(made.task, train).served_by.digest,
+        action="begin",
+        cycle="begin_small",
+        verdict_id="verdict-000000000000",
+        reason="a test",
     )
     return made
 
@@ -118,7 +130,13 @@ async def test_a_plan_from_before_the_new_rows_is_not_trained(shop: Workshop, wo
     await _diagnosed(shop, world)
     early = await shop.call("plan_retrain", cycle=CYCLE, changes=[])
     rows = await shop.call("plan_augmentation", cycle=CYCLE, focus_dimensions=[], new_rows=10)
-    made = await shop.call("augment_dataset", plan_id=rows["plan_id"])
+    labels = [dict.fromkeys(world.task.names, value) for value in (20.0, 50.0, 80.0)]
+    drafts = [
+        Draft(f"a {word} song about {word} ships", (label,), None, {})
+        for word, label in zip(WORDS, labels, strict=False)
+    ]
+    async with Client(build_augment(world.workspace, world.task, ScriptedTeacher(drafts)).server) as maker:
+        made = await call(maker, "augment_dataset", plan_id=rows["plan_id"])
 
     stale = await shop.refusal("start_retrain", plan_id=early["plan_id"])
     found = world.workspace.cycle_dir(CYCLE) / "diagnosis.json"
