@@ -8,6 +8,7 @@ from pydantic import Field
 
 from servers.core.answers import Answer
 from servers.core.arms import Arm, ConstantArm, RuleArm, load_arm
+from servers.core.campaign import refuse_unchosen
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, read_json, write_json
@@ -70,6 +71,7 @@ class Judge:
             ValueError: a step is missing, or the candidate cannot be judged.
         """
         opened = needs_open(self._workspace, cycle)
+        refuse_unchosen(self._workspace, opened, candidate)
         card = self._datasets.head(opened.dataset)
         self._custody.refuse_other_task(card)
         candidate_arm, champion_arm, constant_arm = (

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from servers.core.arms import load_arm
 from servers.core.backends import Backends, backends_for, tracking_coordinates
+from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
 from servers.core.diagnosis import Diagnosis, diagnose
@@ -19,6 +20,7 @@ from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.choosing import Choosing
 from servers.eval.custody import Custody
 from servers.eval.judging import GateDocument, Judge
 from servers.eval.measuring import Measuring
@@ -100,6 +102,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     room = Room("eval", INSTRUCTIONS, workspace)
     datasets, evaluations = DatasetStore(workspace), EvaluationStore(workspace)
     custody, judge = Custody(workspace, task), Judge(workspace, task)
+    choosing = Choosing(workspace)
     tracker = LocalTracker(workspace.tracking_file)
     entity, project = tracking_coordinates(task.name)
     measuring = Measuring(task, evaluations, tracker, entity, project)
@@ -218,6 +221,13 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         Next: gate_candidate, which does.
         """
         return _compare(custody, datasets, evaluations, task, candidate_evaluation, champion_evaluation)
+
+    @room.writes()
+    def choose_candidate(cycle: CycleId) -> CampaignResult:
+        """Compare a campaign's ways on the diagnose rows, corrected for their number, and choose the one candidate that
+        goes on; writes campaign_result.json. Next: gate_candidate, or write_report where the verdict is saved.
+        """
+        return choosing.choose(cycle)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:

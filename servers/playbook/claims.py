@@ -20,7 +20,7 @@ from servers.playbook.sources import Sources
 
 SLACK = 1e-9  # for halves that binary fractions cannot hold exactly
 _REFERENCE = re.compile(r"\{claim:([a-z][a-z0-9_]{0,63})\}")
-_HEX_NAMES = r"(?:eval|student|train|augment|retrain|verdict)-[0-9a-f]{12}|[0-9a-f]{32}|cycle_[0-9]+"
+_HEX_NAMES = r"(?:eval|student|train|augment|retrain|campaign|verdict)-[0-9a-f]{12}|[0-9a-f]{32}|cycle_[0-9]+"
 _WORD = re.compile(r"\S+")
 
 
