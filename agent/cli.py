@@ -78,7 +78,7 @@ def _become(arguments: list[str]) -> NoReturn:
 def _settings(arguments: argparse.Namespace) -> Settings:
     given = vars(arguments)
     flags = {key: given.get(key) for key in ("artifacts", "task", "dataset")}
-    agent_flags = {key: given.get(key) for key in ("cycles", "brain", "mcp")}
+    agent_flags = {key: given.get(key) for key in ("cycles", "campaign", "brain", "mcp")}
     return load_settings(arguments.config, flags, agent_flags, given.get("model"))
 
 
@@ -129,6 +129,12 @@ def _cycle_words(words: "argparse._SubParsersAction[_Parser]") -> None:
         "Example: etude cycle --cycles 2 --dataset demo",
     )
     parser.add_argument("--cycles", type=int, metavar="N", help="turns of the loop (default: 2)")
+    parser.add_argument(
+        "--campaign",
+        action="store_true",
+        default=None,  # as if it were not there, so that the configuration decides
+        help="try several ways with several seeds each; one of them reaches the gate",
+    )
     parser.add_argument("--brain", metavar="BRAIN", help="who decides: auto, offline or mistral (default: auto)")
     parser.add_argument("--model", metavar="NAME", help="of the mistral brain (default: mistral-medium-latest)")
     parser.add_argument("--dataset", metavar="NAME", help="a dataset that was imported, or demo (default: demo)")

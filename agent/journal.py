@@ -21,6 +21,8 @@ class _Note(BaseModel):
     dataset: str
     cycles: int
     """Turns of the loop that the run was asked for."""
+    campaign: bool = False
+    """Whether each of them is a campaign."""
     worked_on: list[CycleId] = []
     """Oldest first, the beginning among them where the run made it."""
     finished: bool = False
@@ -37,15 +39,16 @@ class Journal:
         self._file = artifacts / "run.json"
         self._note: _Note | None = None
 
-    def begin(self, dataset: str, cycles: int) -> list[str]:
+    def begin(self, dataset: str, cycles: int, campaign: bool = False) -> list[str]:
         """Begin a run, or go on with the one of the same words that was cut short.
 
         Returns:
             The cycles that it has worked on so far; none for a new run.
         """
         found = self._read()
-        if found is None or found.finished or (found.dataset, found.cycles) != (dataset, cycles):
-            self._write(_Note(dataset=dataset, cycles=cycles))
+        words = (dataset, cycles, campaign)
+        if found is None or found.finished or (found.dataset, found.cycles, found.campaign) != words:
+            self._write(_Note(dataset=dataset, cycles=cycles, campaign=campaign))
             return []
         self._note = found
         return list(found.worked_on)

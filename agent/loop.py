@@ -28,31 +28,32 @@ class Run:
         self._desk, self._brain, self._artifacts, self._journal = desk, brain, artifacts, journal
         self._closed: list[Summary] = []
 
-    async def go(self, dataset: str, cycles: int) -> Outcome:
+    async def go(self, dataset: str, cycles: int, campaign: bool = False) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
 
-        A run of the same words that was cut short is finished instead of begun again. A cycle that stops before it made
-        data leaves all as it was, so the next one would stop as well: the run ends.
+        With `campaign` each turn that is opened tries several ways. A run of the same words that was cut short is
+        finished instead of begun again. A cycle that stops before it made data leaves all as it was, so the next one
+        would stop as well: the run ends.
 
         Raises:
             StepFailed: a tool refused, or the brain cannot go on; the same command goes on from there.
             ServerProblem: a server is gone.
         """
         try:
-            return await self._go(dataset, cycles)
+            return await self._go(dataset, cycles, campaign)
         finally:
             self._desk.ledger.finish(self._closed[-1].cycle if self._closed else None)
 
-    async def _go(self, dataset: str, cycles: int) -> Outcome:
+    async def _go(self, dataset: str, cycles: int, campaign: bool) -> Outcome:
         with self._desk.step("prepare") as step:
             task = await self._desk.ask("describe_task", TaskReply)
             prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
         announce(self._desk.progress, task, prepared, backends, self._brain.about)
-        await self._recall(dataset, cycles)
+        await self._recall(dataset, cycles, campaign)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
-            await self._next(task, dataset)
+            await self._next(task, dataset, campaign)
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
         return Outcome(
             task=task.task,
@@ -69,9 +70,9 @@ class Run:
         """The cycles of this run that are closed, without the beginning."""
         return [summary for summary in self._closed if summary.kind == "cycle"]
 
-    async def _recall(self, dataset: str, cycles: int) -> None:
+    async def _recall(self, dataset: str, cycles: int, campaign: bool) -> None:
         """Take up what a run of the same words has closed before it was cut short."""
-        for cycle in self._journal.begin(dataset, cycles):
+        for cycle in self._journal.begin(dataset, cycles, campaign):
             if (await self._desk.ask("get_cycle", CycleState, cycle=cycle)).closed:
                 self._closed.append(await self._summary(cycle))
         if self._closed:
@@ -85,12 +86,14 @@ class Run:
         self._desk.progress.say(f"The data are as they were, so {more}; the run ends here.", "bold")
         return True
 
-    async def _next(self, task: TaskReply, dataset: str) -> None:
+    async def _next(self, task: TaskReply, dataset: str, campaign: bool) -> None:
         """Open a cycle, or find the open one, and have the brain take it to its end."""
-        state = await self._desk.ask("open_cycle", CycleState, dataset=dataset)
+        how = {"campaign": True} if campaign else {}
+        state = await self._desk.ask("open_cycle", CycleState, dataset=dataset, **how)
         self._journal.works_on(state.cycle)
         self._desk.ledger.open(state.cycle)
-        self._desk.progress.say(f"{state.cycle}, champion {state.champion}", "bold")
+        kind = ", a campaign" if state.campaign else ""
+        self._desk.progress.say(f"{state.cycle}{kind}, champion {state.champion}", "bold")
         await self._brain.finish(self._desk, task, state)
         summary = await self._summary(state.cycle)
         self._desk.ledger.close()

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.brain import Spent
-from agent.replies import GateShown, Metrics, Rows, Summary
+from agent.replies import CampaignShown, GateShown, Metrics, Rows, Summary
 
 STAND_IN = "etude-wandb-local"  # the name in the stand-in's handshake
 
@@ -64,6 +64,8 @@ class CyclePart(_Part):
     diagnose: DiagnosePart
     gate: GateShown | None
     """Null where the cycle stopped before it."""
+    campaign: CampaignShown | None
+    """Null for a cycle of one candidate."""
     brain: Spent | None
     """What a language model's thinking took; null for the offline policy."""
     seconds: float
@@ -80,6 +82,7 @@ class CyclePart(_Part):
             champion_after=summary.champion_after,
             diagnose=DiagnosePart(**summary.diagnose),
             gate=summary.gate,
+            campaign=summary.campaign,
             brain=spent,
             seconds=summary.seconds,
         )

@@ -85,6 +85,8 @@ class CycleState(_Read):
     dataset: str
     champion: str
     """The champion when the cycle was opened; 'constant' at the beginning."""
+    campaign: bool = False
+    """Whether several ways are tried before one candidate is judged."""
     next_steps: list[NextStep]
     """What to call now, in this order."""
     closed: bool
@@ -116,6 +118,49 @@ class GateShown(_Read):
     checks: list[Check]
 
 
+class CauseShown(_Read):
+    """A way against the one that it differs from by one thing."""
+
+    against: str
+    difference: float
+    standard_error: float
+    p: float
+    worked: str
+
+
+class WayShown(_Read):
+    """What a way of making a candidate did on the diagnose rows, over its seeds."""
+
+    way: str
+    focus_dimensions: list[str]
+    rows_added: int
+    rows_replayed: int
+    changes: dict[str, float]
+    seeds: int
+    difference: float
+    """Candidate minus champion, points, negative is better."""
+    standard_error: float
+    p: float
+    """Corrected for the number of ways."""
+    worked: str
+    cause: CauseShown | None
+
+
+class ChosenShown(_Read):
+    way: str
+    model: str
+
+
+class CampaignShown(_Read):
+    """How a campaign came out."""
+
+    ways: list[WayShown]
+    """The best first."""
+    chosen: ChosenShown | None
+    to_gate: bool
+    reason: str
+
+
 class Summary(_Read):
     """What a closed cycle brought: the evidence `summary:<cycle>`."""
 
@@ -131,6 +176,8 @@ class Summary(_Read):
     diagnose: dict[str, Metrics | None]
     """By role; null where nobody filled it."""
     gate: GateShown | None
+    campaign: CampaignShown | None = None
+    """Null for a cycle of one candidate, and where it stopped before the choice."""
     seconds: float
     """From its opening to its end."""
     report: str

@@ -7,7 +7,7 @@ from rich.table import Table
 from agent.brain import Spent
 from agent.outcome import BackendsPart, Outcome
 from agent.progress import Progress
-from agent.replies import Metrics, Prepared, Summary, TaskReply, error_in, in_points
+from agent.replies import CampaignShown, Metrics, Prepared, Summary, TaskReply, error_in, in_points
 
 # What every embedded part is, said wherever its results are shown.
 EMBEDDED = {
@@ -58,10 +58,26 @@ def conclude(progress: Progress, summary: Summary, dimensions: Sequence[str], sp
         table.add_row(label, *cells, *([_change(before, after, name)] if both else []))
     progress.say(f"{summary.cycle}: error on the diagnose rows, points")
     progress.show(table)
+    if summary.campaign is not None:
+        progress.say(f"{summary.cycle}: ways against the champion on the diagnose rows, points")
+        progress.show(_ways(summary.campaign))
     progress.say(f"{verdict_words(summary)} Champion: {summary.champion_after}.", "bold")
     if spent is not None:
         progress.say(f"The brain gave {spent_words(spent)}.")
     progress.say("")
+
+
+def _ways(campaign: CampaignShown) -> Table:
+    """What each way did, the best first."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("way", "change", "p", "worked", "its own part"):
+        table.add_column(name, justify="right" if name in ("change", "p") else "left", overflow="fold")
+    for way in campaign.ways:
+        cause = way.cause
+        part = f"{cause.difference:+.2f} to {cause.against}, {cause.worked}" if cause else ""
+        change = f"{way.difference:+.2f} ± {way.standard_error:.2f}"
+        table.add_row(f"{way.way} x{way.seeds}", change, f"{way.p:.2g}", way.worked, part)
+    return table
 
 
 def verdict_words(summary: Summary) -> str:

@@ -60,6 +60,8 @@ class AgentSettings(BaseModel):
 
     cycles: int = Field(default=2, ge=1, le=1000)
     """Turns of the loop, after the beginning."""
+    campaign: bool = False
+    """Whether each turn tries several ways before one candidate is judged."""
     brain: BrainName = "auto"
     """Who decides; `auto` is `mistral` where MISTRAL_API_KEY or MISTRAL_SERVER_URL is set, else `offline`."""
     mistral: MistralSettings = MistralSettings()

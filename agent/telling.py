@@ -9,12 +9,15 @@ STEPS = {
     "evaluate_model": "measure",
     "record_context": "read back",
     "diagnose_dataset": "diagnose",
+    "search_playbook": "augment",
     "plan_augmentation": "augment",
     "augment_dataset": "augment",
+    "plan_campaign": "augment",
     "plan_retrain": "train",
     "start_retrain": "train",
     "get_job": "train",
     "compare_models": "judge",
+    "choose_candidate": "choose",
     "gate_candidate": "judge",
     "promote_model": "promote",
     "write_playbook": "write",
@@ -50,6 +53,12 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
                 return f"no rows added: {result['why_nothing']}"
             dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
             return f"{result['added']} rows added, {result['replayed']} replayed; dropped: {dropped or 'none'}"
+        case "plan_campaign":
+            return f"{', '.join(result['ways'])}: {result['candidates']} candidates"
+        case "search_playbook":
+            return _counted(result["total"], "way known", "ways known")
+        case "choose_candidate":
+            return str(result["reason"])
         case "plan_retrain":
             return (
                 ", ".join(f"{change['name']} {change['value']}" for change in result["changes"])
@@ -58,8 +67,10 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
         case "start_retrain":
             return f"{result['job_id']}, attempt {result['attempt']}"
         case "get_job":
+            made = result["models"]
             return str(
-                result["model"] or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
+                (f"{len(made)} candidates" if len(made) > 1 else result["model"])
+                or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
             )
         case "compare_models":
             return "; ".join(map(_compared, result["candidates"])) + " on diagnose, no proof"

@@ -19,6 +19,7 @@ CYCLE = {
     "champion_after",
     "diagnose",
     "gate",
+    "campaign",
     "brain",
     "seconds",
 }
@@ -34,7 +35,8 @@ CYCLE_FILES = {
     "before_after_metrics.csv",
     "summary.json",
 }
-CANDIDATE_FILES = {"augmentation_spec.json", "generated_augmented_pairs.jsonl", "hparam_patch.json", "gate.json"}
+ROW_FILES = {"augmentation_spec.json", "generated_augmented_pairs.jsonl"}
+CANDIDATE_FILES = {"hparam_patch.json", "gate.json"}
 REPORT_FILES = {"weave_failure_cases.json", "weave_failure_playbook.md", "report_draft.md", "report.html"}
 
 
@@ -69,8 +71,12 @@ def check_artifacts(document: dict[str, Any]) -> None:
     """The files of the design are there, and what is embedded is labelled in the report."""
     root = Path(document["artifacts"])
     for cycle in document["cycles"]:
-        files = {file.name for file in (root / "loop" / f"cycle_{cycle['cycle']}").iterdir()}
+        folder = root / "loop" / f"cycle_{cycle['cycle']}"
+        files = {file.name for file in folder.iterdir()}
         wanted = CYCLE_FILES | (CANDIDATE_FILES if cycle["verdict"] != "stopped" else set())
+        policies = json.loads((folder / "playbook.json").read_text(encoding="utf-8"))["policies"]
+        if any(policy["gate"] and policy["rows_added"] for policy in policies):
+            wanted |= ROW_FILES
         assert wanted <= files, f"cycle {cycle['cycle']} lacks {sorted(wanted - files)}"
     assert {file.name for file in (root / "wandb").iterdir()} >= REPORT_FILES
     page = Path(document["report"]).read_text(encoding="utf-8")

@@ -48,12 +48,13 @@ async def run(
     dataset: str = DEMO,
     cycles: int = 1,
     screen: io.StringIO | None = None,
+    campaign: bool = False,
 ) -> Outcome:
     """A run over the wire, as `etude cycle` makes it."""
     async with sessions_with(servers) as sessions:
         desk = Desk(sessions, Ledger(folder), Progress(screen or io.StringIO()))
         journal = Journal(folder)
-        outcome = await Run(desk, brain, folder, journal).go(dataset, cycles)
+        outcome = await Run(desk, brain, folder, journal).go(dataset, cycles, campaign)
         journal.finish()
         return outcome
 
@@ -83,7 +84,7 @@ def brought(folder: Path, cycle: str = "cycle_1") -> dict[str, Any]:
         "files": sorted(name for name in files if not name.startswith(OF_THE_BRAIN)),
         "versions": sorted(card.parent.name for card in folder.glob("datasets/*/*/card.json")),
         "evaluations": sorted(file.parent.name for file in folder.glob("eval/runs/*/eval.json")),
-        "models": {file.parent.name: read(file)["digest"] for file in sorted(folder.glob("jobs/*/result.json"))},
+        "models": {file.parent.name: read(file)["digest"] for file in sorted(folder.glob("jobs/train-*/result.json"))},
         "registry": timeless(read(folder / "models" / "registry.json")),
         **{name: timeless(read(opened / name)) for name in DOCUMENTS},
     }

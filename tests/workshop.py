@@ -99,6 +99,6 @@ class Workshop:
 
 
 def _together(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first step; the W&B reads go together with the call that hands their replies over."""
+    """The first step; W&B reads go with the call that hands their replies over, a search with what it is for."""
     reading = [step for step in steps if step["tool"].endswith("_tool") or step["tool"] == "record_context"]
-    return reading if steps[0] in reading else steps[:1]
+    return reading if steps[0] in reading else steps[: 2 if steps[0]["tool"] == "search_playbook" else 1]

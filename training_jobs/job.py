@@ -4,7 +4,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,15 +14,21 @@ import scipy
 
 from servers.core.disk import append_jsonl, now
 from servers.core.job_files import (
+    LOG,
     METRICS,
     RESULT,
+    SPEC,
     STATUS,
+    CampaignSpec,
+    CampaignTrained,
     JobSpec,
+    Progress,
     SampleResult,
     SampleSpec,
     TrainResult,
     TrainSpec,
     begin_attempt,
+    log_header,
     read_progress,
     read_spec,
     try_lock,
@@ -30,7 +37,7 @@ from servers.core.job_files import (
 )
 from servers.core.jobs import LOCK_HANDLE
 
-Spec = TypeVar("Spec", TrainSpec, SampleSpec)
+Spec = TypeVar("Spec", TrainSpec, SampleSpec, CampaignSpec)
 
 VERSIONS = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
 
@@ -69,7 +76,7 @@ class Job(Generic[Spec]):
         """Add one row to `metrics.jsonl`."""
         append_jsonl(self.folder / METRICS, {"_step": step, **metrics})
 
-    def finish(self, result: TrainResult | SampleResult) -> None:
+    def finish(self, result: TrainResult | SampleResult | CampaignTrained) -> None:
         """Write `result.json`, which makes the job a success; nothing is written after it."""
         write_wire(self.folder / RESULT, result)
 
@@ -109,7 +116,38 @@ def _begin(folder: Path) -> None:
     if (folder / RESULT).exists():
         raise ValueError(f"{folder} has a result already")
     write_pid(lock, os.getpid())
-    asked = begin_attempt(folder) if inherited is None else read_progress(folder)
+    _say_running(folder, begin_attempt(folder) if inherited is None else read_progress(folder))
+
+
+@contextmanager
+def part(folder: Path, spec: TrainSpec) -> Iterator[Job[TrainSpec]]:
+    """A training that this process does as a part of its own job, in a job folder like any other.
+
+    Its lock is held while it lasts. A ValueError in it is its failure, in its own log as well.
+
+    Raises:
+        ValueError: another process works there, or it cannot do its work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if (lock := try_lock(folder)) is None:
+        raise ValueError(f"another process works in {folder}; wait for it, or call cancel_job")
+    try:
+        write_pid(lock, os.getpid())
+        progress = begin_attempt(folder)
+        write_wire(folder / SPEC, spec)
+        _say_running(folder, progress)
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            print(f"{log_header(progress.attempt)} {progress.started_at}", file=log)
+            try:
+                yield Job(folder, spec)
+            except ValueError as error:
+                print(f"error: {error}", file=log)
+                raise
+    finally:
+        os.close(lock)
+
+
+def _say_running(folder: Path, asked: Progress) -> None:
     update = {"state": "running", "pid": os.getpid(), "updated_at": now(), "message": "reading its files"}
     write_wire(folder / STATUS, asked.model_copy(update=update))
 

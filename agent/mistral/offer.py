@@ -25,10 +25,12 @@ from agent.sessions import Server
 from agent.wandb_reads import COUNTS, RECORD, RUNS, TRACES
 
 GET_CYCLE = "get_cycle"
+SEARCH = "search_playbook"
 READING_BACK = (RUNS, COUNTS, TRACES)
 NEEDED = {
     "evaluate_model", "diagnose_dataset", "gate_candidate", "compare_models", "get_evaluation", "list_failures",
-    "plan_augmentation", "augment_dataset",
+    "choose_candidate",
+    "plan_augmentation", "plan_campaign", "augment_dataset",
     "plan_retrain", "start_retrain", "get_job", "promote_model",
     GET_CYCLE, RECORD, "read_evidence", "search_playbook", "write_playbook", "write_report",
     *READING_BACK,
@@ -38,6 +40,7 @@ FILLED_IN = {
     "write_report": ("stop_reason",),
     "get_job": ("wait_s",),
     "plan_augmentation": ("new_rows", "replay_rows"),
+    "plan_campaign": ("seeds", "ways"),
 }
 SHOWN_CHARS = 300
 

@@ -25,8 +25,11 @@ What you decide
 - focus_dimensions: where the model is worst against the constant and the text carries signal. More rows for a
   dimension without signal teach nothing.
 - Hyperparameter changes, few and each with a reason. None is a good answer: then an effect has one cause.
+- In a campaign, what the ways are made of: where they aim, which other recipe is tried. Which way goes on,
+  choose_candidate decides.
 - For which failures a remedy is noted, and what the lessons say.
-The next steps suggest an answer to each; depart from it only for a reason that numbers give you.
+The next steps suggest an answer to each, from what search_playbook shows of earlier cycles; depart from it only
+for a reason that numbers give you.
 
 What holds whatever you do
 - A model goes into service only when gate_candidate said promote for exactly that model. Hold, undecided and

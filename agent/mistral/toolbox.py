@@ -15,7 +15,7 @@ import anyio
 from agent.desk import MAX_TRIES, Desk, StepFailed
 from agent.mistral.account import Account
 from agent.mistral.data import typed
-from agent.mistral.offer import GET_CYCLE, READING_BACK, Offer, Offered
+from agent.mistral.offer import FILLED_IN, GET_CYCLE, READING_BACK, SEARCH, Offer, Offered
 from agent.mistral.results import STRING_CHARS, Payload, Shelf, refused, succeeded
 from agent.mistral.service import ToolCall
 from agent.replies import UNDER_WAY, CycleState
@@ -48,6 +48,7 @@ class Toolbox:
         self.state = state
         """Where the cycle stood when it was last looked at."""
         self._replies: dict[str, dict[str, Any]] = {}
+        self._searched: set[str] = set()
         self._seen: Counter[str] = Counter()
 
     @property
@@ -135,6 +136,8 @@ class Toolbox:
             self._replies.clear()  # whether they were taken or refused: what is wrong has to be read anew
         if reply.is_error:
             return refused(reply.text)
+        if tool == SEARCH:
+            self._searched.add(_key(tool, arguments))
         result: Any = reply.structured if reply.structured is not None else reply.text
         return succeeded(self._shelf, tool, arguments, self._shown(result) if tool == GET_CYCLE else result)
 
@@ -142,12 +145,11 @@ class Toolbox:
         """The arguments with those that are not the model's to give."""
         if tool == RECORD:
             return handed_over(self._desk.sessions, self.state.cycle, list(self._replies.values()))
-        if tool == "write_report":
-            suggested = [step.arguments for step in self.state.next_steps if step.tool == tool]
-            return {**arguments, **{k: v for step in suggested for k, v in step.items() if k == "stop_reason"}}
         if tool == "get_job":
             return {**arguments, "wait_s": JOB_WAIT_S}
-        return arguments
+        filled_in = FILLED_IN.get(tool, ())
+        suggested = [step.arguments for step in self.state.next_steps if step.tool == tool]
+        return {**arguments, **{k: v for step in suggested for k, v in step.items() if k in filled_in}}
 
     async def _called(self, tool: str, arguments: dict[str, Any]) -> Reply:
         """Make a call; wait for a busy server and for the end of a job, which needs no thinking."""
@@ -174,10 +176,9 @@ class Toolbox:
         return succeeded(self._shelf, tool, arguments, json.loads(reply.text), kept=kept)
 
     def _shown(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """A state without the W&B reads that were made: the server cannot know of them before record_context."""
-        steps = [
-            step for step in state.get("next_steps", []) if _key(step["tool"], step["arguments"]) not in self._replies
-        ]
+        """A state without the reads that were made: the server cannot know of them."""
+        made = self._replies.keys() | self._searched
+        steps = [step for step in state.get("next_steps", []) if _key(step["tool"], step["arguments"]) not in made]
         return {**typed(state, STRING_CHARS), "next_steps": typed(steps, STRING_CHARS)}
 
     def _refuse_circles(self, calls: Sequence[ToolCall], payloads: Sequence[Payload]) -> None:

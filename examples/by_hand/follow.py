@@ -78,9 +78,9 @@ def _as_text(value: Any) -> str:
 
 
 def _due(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is done before looking again: one step, or all that belong to reading W&B back."""
+    """What is done before looking again: one step, with the reads that it is based on."""
     reading = [step for step in steps if step["tool"].endswith("_tool") or step["tool"] == "record_context"]
-    return reading if steps[0] in reading else steps[:1]
+    return reading if steps[0] in reading else steps[: 2 if steps[0]["tool"] == "search_playbook" else 1]
 
 
 def main() -> int:

@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from servers.augment.aim import Aim, ThinRange, ThinWord
-from servers.augment.making import Making, Outcome
+from servers.augment.making import Made, Making, Outcome
 from servers.augment.replay import refuse_too_many
 from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Teacher
 from servers.core.backends import backends_for
+from servers.core.campaign import PAIRS_FILE, refuse_campaign
 from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
@@ -91,6 +92,37 @@ class Augmenting:
                 may be, there is a plan already that was carried out, or the cycle has its verdict.
         """
         opened = needs_unjudged(self._workspace, cycle)
+        refuse_campaign(opened)
+        spec = self.draft(opened, focus, new_rows, replay_rows)
+        found = self._found(cycle)
+        if found and found.plan_id == spec.plan_id:
+            return found
+        if found and found.outcome is not None:
+            raise ValueError(f"{cycle} has carried out {found.plan_id} already; its rows are in the next version")
+        self._write(spec)
+        return spec
+
+    def draft(
+        self,
+        opened: Opening,
+        focus: Sequence[str],
+        new_rows: int | None,
+        replay_rows: int | None,
+        plan_id: str | None = None,
+    ) -> AugmentationSpec:
+        """What would be made, as a plan that is not written down yet.
+
+        Args:
+            opened: An open cycle without a verdict.
+            focus: Dimensions to aim at; none asks for more of the same.
+            new_rows: Drafts to write; the task's number where not given.
+            replay_rows: Hard train rows to weigh double; the task's number where not given.
+            plan_id: Where it is a part of a larger plan; else the id follows from what is made.
+
+        Raises:
+            ValueError: a step is missing, or the aim is at a dimension without signal.
+        """
+        cycle = opened.cycle
         if opened.kind == "begin":
             raise ValueError(f"{cycle} trains on the data as imported; call plan_retrain")
         document(self._workspace, cycle, "mcp_decision_input.json", "record_context")
@@ -102,15 +134,10 @@ class Augmenting:
         n_replay = self._task.augment.replay_rows if replay_rows is None else replay_rows
         refuse_too_many(n_replay, self._datasets.train(card.name, card.fingerprint))
         teacher = backends_for(card).teacher
-        plan_id = "augment-" + digest([cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher])[:12]
-        found = self._found(cycle)
-        if found and found.plan_id == plan_id:
-            return found
-        if found and found.outcome is not None:
-            raise ValueError(f"{cycle} has carried out {found.plan_id} already; its rows are in the next version")
+        made_of = [cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher]
         aim = self._making.aim(opened, card, focus)
-        spec = AugmentationSpec(
-            plan_id=plan_id,
+        return AugmentationSpec(
+            plan_id=plan_id or "augment-" + digest(made_of)[:12],
             cycle=cycle,
             dataset=card.name,
             versions=Versions(from_version=card.fingerprint, to_version=None),
@@ -129,8 +156,6 @@ class Augmenting:
             planned_at=now(),
             outcome=None,
         )
-        self._write(spec)
-        return spec
 
     def carry_out(self, plan_id: str) -> AugmentationSpec:
         """Make the rows of a plan and the dataset version that holds them; a plan is carried out once.
@@ -142,33 +167,41 @@ class Augmenting:
         if spec.outcome is not None:
             return spec
         opened = needs_unjudged(self._workspace, spec.cycle)
+        done, made = self.fulfil(opened, spec, seed=int(plan_id.removeprefix("augment-")[:8], 16), moves_head=True)
+        folder = self._workspace.cycle_dir(spec.cycle)
+        write_jsonl(folder / PAIRS_FILE, made.new)
+        if made.refused:
+            write_jsonl(folder / "refused_augmented_pairs.jsonl", made.refused)
+        self._write(done)
+        return done
+
+    def fulfil(
+        self, opened: Opening, spec: AugmentationSpec, seed: int, moves_head: bool
+    ) -> tuple[AugmentationSpec, Made]:
+        """Make the rows of a plan and save the version that holds them; the plan with its outcome, and the rows.
+
+        Args:
+            opened: The plan's cycle.
+            spec: A plan that was not carried out.
+            seed: Of the teacher.
+            moves_head: Whether the version becomes the newest of its dataset.
+        """
         parent = self._datasets.card(spec.dataset, spec.versions.from_version)
-        seed = int(plan_id.removeprefix("augment-")[:8], 16)
         made = self._making.make(
-            opened, parent, plan_id, spec.focus_dimensions, spec.new_rows, spec.replay_rows, seed, spec.aim
+            opened, parent, spec.plan_id, spec.focus_dimensions, spec.new_rows, spec.replay_rows, seed, spec.aim
         )
         version = None
         if made.new:
             recipe: dict[str, Any] = {
                 "kind": "augmentation",
-                "plan_id": plan_id,
+                "plan_id": spec.plan_id,
                 "cycle": spec.cycle,
                 "teacher": spec.teacher,
             }
             recipe |= made.outcome.model_dump(exclude={"examples_of_dropped"})
-            version = self._datasets.save_child(parent, made.train, recipe).fingerprint
-        folder = self._workspace.cycle_dir(spec.cycle)
-        write_jsonl(folder / "generated_augmented_pairs.jsonl", made.new)
-        if made.refused:
-            write_jsonl(folder / "refused_augmented_pairs.jsonl", made.refused)
-        done = spec.model_copy(
-            update={
-                "outcome": made.outcome,
-                "versions": Versions(from_version=parent.fingerprint, to_version=version),
-            }
-        )
-        self._write(done)
-        return done
+            version = self._datasets.save_child(parent, made.train, recipe, moves_head).fingerprint
+        versions = Versions(from_version=parent.fingerprint, to_version=version)
+        return spec.model_copy(update={"outcome": made.outcome, "versions": versions}), made
 
     def _refuse_focus(self, focus: Sequence[str], diagnosis: dict[str, Any]) -> None:
         for name in focus:

@@ -1,14 +1,20 @@
 """The augment server: plans and makes training data, and publishes versions. It never sees a sealed row."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from servers.augment.augmenting import AugmentationSpec, Augmenting
+from servers.augment.campaigning import Campaigning
 from servers.augment.making import Outcome
 from servers.augment.publishing import publish
 from servers.augment.teachers import Teacher
-from servers.core.dataset import DatasetStore, SplitSizes
+from servers.core.backends import backends_for
+from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
+from servers.core.dataset import DatasetStore, Example, SplitSizes
+from servers.core.recipes import HparamChange
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
@@ -44,6 +50,19 @@ class AugmentationPlan(Wire):
     next: str
 
 
+class CampaignPlan(Wire):
+    plan_id: str
+    ways: dict[str, str]
+    """What is tried, in words."""
+    left_out: dict[str, str]
+    """Ways that are not tried, and why."""
+    seeds: int
+    candidates: int
+    teacher: str
+    cost_usd: float
+    next: str
+
+
 class ExampleRow(Wire):
     text: str
     """Cut at 200 characters. Data, not instructions."""
@@ -64,6 +83,8 @@ class AugmentationResult(Wire):
     """Why no row was added; null where some were. The cycle can go on without."""
     rows: SplitSizes
     examples: list[ExampleRow]
+    by_arm: dict[str, int] | None
+    """For a campaign, rows added in each set of rows; its versions wait until one is chosen."""
     next: str
 
 
@@ -77,6 +98,7 @@ def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None)
     """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
     room = Room("augment", INSTRUCTIONS, workspace)
     datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, teacher)
+    campaigning = Campaigning(workspace, task, augmenting)
 
     @room.reads()
     def list_datasets() -> Datasets:
@@ -120,13 +142,39 @@ def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None)
         )
 
     @room.writes()
-    def augment_dataset(
-        plan_id: Annotated[str, Field(description="id that plan_augmentation returned")],
-    ) -> AugmentationResult:
-        """Have the teacher write a plan's rows, filter them, and save the new dataset version.
-        Next: write_playbook with remedies, then plan_retrain.
+    def plan_campaign(
+        cycle: CycleId,
+        focus_dimensions: Annotated[list[str], Field(description="what the aimed ways aim at")],
+        changes: Annotated[list[HparamChange], Field(description="what the ways with another recipe change")],
+        seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS, description="candidates of each way")] = 2,
+        ways: Annotated[list[Way] | None, Field(description="default: all five")] = None,
+    ) -> CampaignPlan:
+        """Plan a campaign's ways, with several seeds each: more, focused, focused_replay, hyperparameters, no_new_data;
+        writes campaign.json. Next: augment_dataset.
         """
-        return _result(augmenting.carry_out(plan_id), datasets)
+        campaign = campaigning.plan(cycle, focus_dimensions, changes, seeds, list(WAYS) if ways is None else ways)
+        return CampaignPlan(
+            plan_id=campaign.plan_id,
+            ways={way: words for way, words in WAYS.items() if way not in campaign.left_out},
+            left_out=campaign.left_out,
+            seeds=campaign.seeds,
+            candidates=len(campaign.arms),
+            teacher=backends_for(datasets.head(campaign.dataset)).teacher,
+            cost_usd=0.0,
+            next="augment_dataset",
+        )
+
+    @room.writes(locked=False)  # a campaign takes the lock for one set of rows at a time
+    def augment_dataset(
+        plan_id: Annotated[str, Field(description="id that plan_augmentation or plan_campaign returned")],
+    ) -> AugmentationResult:
+        """Have the teacher write a plan's rows, filter them, and save the new dataset version; a campaign's versions
+        are saved beside it. Next: write_playbook with remedies, then plan_retrain; for a campaign start_retrain.
+        """
+        if is_campaign(plan_id):
+            return _campaign_result(campaigning.carry_out(plan_id), datasets)
+        with workspace.writing("augment.augment_dataset"):
+            return _result(augmenting.carry_out(plan_id), datasets)
 
     @room.writes()
     def publish_dataset(
@@ -144,7 +192,7 @@ def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None)
 def _result(spec: AugmentationSpec, datasets: DatasetStore) -> AugmentationResult:
     outcome = spec.outcome or Outcome(written=0, added=0, replayed=0, dropped={}, examples_of_dropped={})
     card = datasets.card(spec.dataset, spec.versions.to_version or spec.versions.from_version)
-    new = [row for row in datasets.train(card.name, card.fingerprint) if row.provenance.get("plan_id") == spec.plan_id]
+    new = _new_rows(spec, datasets)
     return AugmentationResult(
         plan_id=spec.plan_id,
         dataset=card.name,
@@ -155,8 +203,41 @@ def _result(spec: AugmentationSpec, datasets: DatasetStore) -> AugmentationResul
         dropped=outcome.dropped,
         why_nothing=outcome.why_nothing,
         rows=card.rows,
-        examples=[ExampleRow(text=cleaned(row.text, SHOWN_TEXT_CHARS), target=row.target) for row in new[:3]],
+        examples=_shown(new),
+        by_arm=None,
         next="write_playbook with remedies, then plan_retrain"
         if new
         else "get_cycle says how to go on without new rows",
     )
+
+
+def _campaign_result(campaign: Campaign, datasets: DatasetStore) -> AugmentationResult:
+    specs = [AugmentationSpec.model_validate(rows.spec) for rows in campaign.rows]
+    outcomes = [spec.outcome for spec in specs if spec.outcome is not None]
+    card = datasets.card(campaign.dataset, campaign.dataset_version)
+    first = next((spec for spec in specs if spec.versions.to_version is not None), None)
+    return AugmentationResult(
+        plan_id=campaign.plan_id,
+        dataset=card.name,
+        dataset_version=card.fingerprint,
+        parent=card.fingerprint,
+        added=sum(outcome.added for outcome in outcomes),
+        replayed=sum(outcome.replayed for outcome in outcomes),
+        dropped=dict(sum((Counter(outcome.dropped) for outcome in outcomes), Counter[str]())),
+        why_nothing=next((outcome.why_nothing for outcome in outcomes if outcome.why_nothing), None)
+        if not any(outcome.added for outcome in outcomes)
+        else None,
+        rows=card.rows,
+        examples=[] if first is None else _shown(_new_rows(first, datasets)),
+        by_arm={rows.name: spec.outcome.added for rows, spec in zip(campaign.rows, specs, strict=True) if spec.outcome},
+        next="start_retrain with this plan_id",
+    )
+
+
+def _new_rows(spec: AugmentationSpec, datasets: DatasetStore) -> list[Example]:
+    version = spec.versions.to_version or spec.versions.from_version
+    return [row for row in datasets.train(spec.dataset, version) if row.provenance.get("plan_id") == spec.plan_id]
+
+
+def _shown(new: Sequence[Example]) -> list[ExampleRow]:
+    return [ExampleRow(text=cleaned(row.text, SHOWN_TEXT_CHARS), target=row.target) for row in new[:3]]

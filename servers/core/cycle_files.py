@@ -21,6 +21,8 @@ class Opening(Wire):
     champion: str
     """Model id; the constant at the beginning."""
     opened_at: str
+    campaign: bool = False
+    """Whether several ways are tried on the diagnose rows before one candidate reaches the gate."""
 
 
 def opening(workspace: Workspace, cycle: str) -> Opening:

@@ -189,11 +189,12 @@ class DatasetStore:
         if self._head_file(name).exists() and self.head(name).root != version:
             raise ValueError(f"dataset {name!r} exists and holds other rows; choose another: --name {name}-2")
 
-    def save_child(self, parent: Card, train: Sequence[Example], recipe: dict[str, Any]) -> Card:
-        """Make a version with other train rows and move the head to it. The caller holds the workspace's lock.
+    def save_child(
+        self, parent: Card, train: Sequence[Example], recipe: dict[str, Any], moves_head: bool = True
+    ) -> Card:
+        """Make a version with other train rows and move the head to it, unless told not to.
 
-        The same rows again give the version that is there. The head stays where it is when it already descends from
-        that version, so that a repeated request never takes back what came after it.
+        The same rows again give the version that is there. The caller holds the workspace's lock.
 
         Raises:
             ValueError: an id stands twice, in train or in train and diagnose.
@@ -208,8 +209,8 @@ class DatasetStore:
             "recipe": recipe,
         }
         card = self._save(parent.model_copy(update=changed), train, diagnose)
-        if version not in self._ancestry(self.head(parent.name)):
-            self._set_head(card, replace=True)
+        if moves_head:
+            self.move_head(card)
         return card
 
     def save_resealed(self, parent: Card, gate_size: int, gate_fingerprint: str, recipe: dict[str, Any]) -> Card:
@@ -229,6 +230,19 @@ class DatasetStore:
         card = self._save(parent.model_copy(update=changed), train, self.diagnose(parent.name, parent.fingerprint))
         self._set_head(card, replace=True)
         return card
+
+    def move_head(self, card: Card) -> None:
+        """Make a version the newest. The caller holds the workspace's lock.
+
+        The head stays where it is when it already descends from that version, so that a repeated request never takes
+        back what came after it.
+        """
+        if card.fingerprint not in self._ancestry(self.head(card.name)):
+            self._set_head(card, replace=True)
+
+    def take_back(self, card: Card) -> None:
+        """Make an earlier version the newest again: what came after it was found harmful. The caller holds the lock."""
+        self._set_head(card, replace=True)
 
     def _save(self, card: Card, train: Sequence[Example], diagnose: Sequence[Example]) -> Card:
         """Write a version unless it is there, and return the card that is there."""

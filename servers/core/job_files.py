@@ -68,7 +68,19 @@ class SampleSpec(Wire):
     """Whether each text is a request of its own and is timed."""
 
 
-JobSpec = TrainSpec | SampleSpec
+class CampaignSpec(Wire):
+    """Train several models, one after the other, each in a job folder of its own."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    kind: Literal["campaign"] = "campaign"
+    job_id: str
+    cycle: str
+    plan_id: str
+    arms: list[TrainSpec]
+    """Their folders stand beside this job's."""
+
+
+JobSpec = TrainSpec | SampleSpec | CampaignSpec
 _JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(Annotated[JobSpec, Field(discriminator="kind")])
 
 
@@ -121,6 +133,20 @@ class SampleResult(Wire):
     digest: str
     rows: int
     seconds: float
+    versions: dict[str, str]
+
+
+class CampaignTrained(Wire):
+    """`result.json` of a campaign's trainings."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    job_id: str
+    models: list[str]
+    """What was trained, in the order of the arms."""
+    failed: dict[str, str]
+    """Jobs that could not do their work, and why."""
+    seconds: float
+    """Of this attempt."""
     versions: dict[str, str]
 
 
@@ -178,6 +204,11 @@ def begin_attempt(folder: Path) -> Progress:
     )
     write_wire(folder / STATUS, progress)
     return progress
+
+
+def log_header(attempt: int) -> str:
+    """How the part of `log.txt` begins that an attempt wrote."""
+    return f"--- attempt {attempt},"
 
 
 def ending(attempt: int, state: State) -> dict[str, Any]:

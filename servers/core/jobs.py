@@ -25,6 +25,7 @@ from servers.core.job_files import (
     SPEC,
     STATUS,
     TRACKED,
+    CampaignSpec,
     JobSpec,
     Progress,
     State,
@@ -33,6 +34,7 @@ from servers.core.job_files import (
     ending,
     is_alive,
     locked_pid,
+    log_header,
     read_progress,
     read_spec,
     try_lock,
@@ -57,7 +59,7 @@ class JobStatus(Wire):
 
     job_id: str
     kind: str
-    """train or sample."""
+    """train, sample, or campaign for several trainings."""
     state: State
     attempt: int
     """Counts the starts."""
@@ -74,6 +76,8 @@ class JobStatus(Wire):
     """From the start of this attempt to its end, or to now."""
     model: str | None
     """Model id that a training made; null until it succeeded."""
+    models: list[str]
+    """All that it made; several for a campaign."""
     error: str | None
     """Why it failed, with the last words of its log."""
     tracked: bool
@@ -160,7 +164,7 @@ class JobStore:
         progress = begin_attempt(folder)
         write_wire(folder / SPEC, spec)
         with os.fdopen(open_or_create(folder / LOG, os.O_WRONLY | os.O_APPEND), "ab") as log:
-            log.write(f"{_header(progress.attempt)} {progress.started_at}\n".encode())
+            log.write(f"{log_header(progress.attempt)} {progress.started_at}\n".encode())
             log.flush()
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", f"training_jobs.{spec.kind}", str(folder)],
@@ -226,8 +230,13 @@ def _settle(folder: Path) -> None:
 
 def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> JobStatus:
     seconds = _seconds_between(progress.started_at, progress.updated_at if progress.state in ENDED else now())
+    model: str | None = None
+    models: list[str] = []
     if state == "succeeded":
-        seconds = float(read_json(folder / RESULT)["seconds"])
+        result = read_json(folder / RESULT)
+        seconds = float(result["seconds"])
+        model = spec.model_id if isinstance(spec, TrainSpec) else None
+        models = result["models"] if isinstance(spec, CampaignSpec) else [model] if model else []
     return JobStatus(
         job_id=spec.job_id,
         kind=spec.kind,
@@ -241,7 +250,8 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
         started_at=progress.started_at,
         seconds=round(seconds, 3),
         tracked=(folder / TRACKED).exists() and read_json(folder / TRACKED) == ending(progress.attempt, state),
-        model=spec.model_id if isinstance(spec, TrainSpec) and state == "succeeded" else None,
+        model=model,
+        models=models,
         error=cleaned(progress.error or _why(folder, progress.attempt), ERROR_CHARS) if state == "failed" else None,
     )
 
@@ -259,14 +269,10 @@ def _kill(folder: Path, how: signal.Signals, wait_s: float) -> None:
 def _why(folder: Path, attempt: int) -> str:
     """Why an attempt ended without a result: the last lines of its log."""
     log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).exists() else ""
-    lines = [line.strip() for line in log.rpartition(_header(attempt))[2].splitlines()[1:] if line.strip()]
+    lines = [line.strip() for line in log.rpartition(log_header(attempt))[2].splitlines()[1:] if line.strip()]
     words = " | ".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_CHARS:]
     last = f"last words: {words}" if words else "it left no word, so it was killed or the machine stopped"
     return f"attempt {attempt} ended without a result; {last}"
-
-
-def _header(attempt: int) -> str:
-    return f"--- attempt {attempt},"
 
 
 def _seconds_between(start: str, end: str) -> float:

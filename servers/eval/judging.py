@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from servers.core.answers import Answer
 from servers.core.arms import Arm, answers_of, load_arm
+from servers.core.campaign import refuse_unchosen
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, now, write_json
@@ -35,6 +36,7 @@ class Judge:
             ValueError: a step is missing, the candidate cannot be judged, or the split is worn out.
         """
         opened = needs_open(self._workspace, cycle)
+        refuse_unchosen(self._workspace, opened, candidate)
         card = self._datasets.head(opened.dataset)
         self._custody.refuse_other_task(card)
         arms = self._arms(opened, card, candidate)

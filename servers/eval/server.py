@@ -6,6 +6,7 @@ from pydantic import Field
 
 from servers.core.arms import load_arm
 from servers.core.backends import Backends, backends_for, tracking_coordinates
+from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
 from servers.core.definitions import definitions_for, in_a_line
@@ -19,6 +20,7 @@ from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.choosing import Choosing
 from servers.eval.comparing import ModelComparison, compare_evaluations, one_champion
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
@@ -102,6 +104,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     room = Room("eval", INSTRUCTIONS, workspace)
     datasets, evaluations = DatasetStore(workspace), EvaluationStore(workspace)
     custody, judge = Custody(workspace, task), Judge(workspace, task)
+    choosing = Choosing(workspace)
     tracker = LocalTracker(workspace.tracking_file)
     entity, project = tracking_coordinates(task.name)
     measuring = Measuring(task, evaluations, tracker, entity, project)
@@ -234,6 +237,13 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         card = datasets.card(champion.dataset, champion.dataset_version)
         custody.refuse_other_task(card)
         return compare_evaluations(evaluations, task, card, champion, candidates)
+
+    @room.writes()
+    def choose_candidate(cycle: CycleId) -> CampaignResult:
+        """Compare a campaign's ways on the diagnose rows, corrected for their number, and choose the one candidate that
+        goes on; writes campaign_result.json. Next: gate_candidate, or write_report where the verdict is saved.
+        """
+        return choosing.choose(cycle)
 
     @room.writes()
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:

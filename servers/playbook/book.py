@@ -22,6 +22,8 @@ from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.claims import Claim, KeptClaim, check_claims
 from servers.playbook.facts import Facts, facts_of
+from servers.playbook.learning import learned_in
+from servers.playbook.policies import Policy
 from servers.playbook.prose import check_text
 from servers.playbook.snapshot import erring_dimensions, recorded_failures
 from servers.playbook.sources import Sources
@@ -86,6 +88,8 @@ class Playbook(Wire):
     """Whose errors stand under error_after."""
     remedies: list[Remedy]
     lessons: list[KeptLesson]
+    policies: list[Policy] = []
+    """What the ways of making a candidate did; written when the cycle is closed."""
     updated_at: str
 
 
@@ -130,8 +134,10 @@ def write_down(
 
 
 def bring_up_to_date(workspace: Workspace, cycle: str) -> Playbook:
-    """Fill in the candidate's errors on the remedied rows, now that it may have been measured."""
-    return _save(workspace, facts_of(workspace, cycle), playbook_of(workspace, cycle))
+    """Fill in the candidate's errors on the remedied rows, and what the cycle taught about its ways."""
+    facts = facts_of(workspace, cycle)
+    policies = learned_in(workspace, facts)
+    return _save(workspace, facts, playbook_of(workspace, cycle).model_copy(update={"policies": policies}))
 
 
 def _failed_rows(workspace: Workspace, facts: Facts) -> dict[str, ScoredRow | None]:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from servers.core.cycle_files import opening
+from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json, write_text
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
-from servers.playbook.book import bring_up_to_date
+from servers.playbook.book import Playbook, bring_up_to_date
 from servers.playbook.conclusion import Conclusion, conclude, summary_of
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.failure_cases import write_failure_cases
@@ -70,6 +71,9 @@ def render_again(workspace: Workspace, task: Task, cycle: str) -> str:
 
 def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusion) -> None:
     playbook = bring_up_to_date(workspace, facts.cycle)
+    if conclusion.verdict != "promote" and not facts.opening.campaign and _harmed(playbook):
+        # Else the rows stay for the next cycle; of a campaign they do only where they err less.
+        DatasetStore(workspace).take_back(facts.card)
     facts = facts_of(workspace, facts.cycle)
     folder, papers = workspace.cycle_dir(facts.cycle), workspace.report_dir
     loop, shared = f"loop/{facts.cycle}", papers.name
@@ -87,6 +91,10 @@ def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusio
     write_text(papers / "report_draft.md", report_draft(task, facts, playbook, summary, plan, files))
     _render(workspace, task, facts, summary, plan)
     write_json(folder / "summary.json", summary)
+
+
+def _harmed(playbook: Playbook) -> bool:
+    return any(policy.worked == "harmed" for policy in playbook.policies)
 
 
 def _render(workspace: Workspace, task: Task, facts: Facts, summary: dict[str, Any] | None, plan: Plan) -> str:

@@ -87,12 +87,16 @@ def summary_of(facts: Facts, conclusion: Conclusion, report: str) -> dict[str, A
         "verdict": conclusion.verdict,
         "reason": conclusion.reason,
         "focus_dimensions": facts.augmentation["focus_dimensions"] if facts.augmentation else [],
-        "rows_added": facts.augmentation["outcome"]["added"] if facts.augmented and facts.augmentation else None,
+        "rows_added": facts.rows_added if facts.augmented else None,
+        # Rows whose candidate is shown worse on the diagnose rows are taken out of the newest version again.
+        "rows_kept": facts.head.fingerprint != opened.dataset_version if facts.rows_added else None,
         "champion_before": opened.champion,
         "champion_after": conclusion.champion_after,
         "candidate": candidate and candidate.model,
         "diagnose": {role: evaluation and evaluation.metrics for role, evaluation in evaluations.items()},
         "gate": None if gate is None else {key: gate[key] for key in kept},
+        "campaign": facts.campaign_result
+        and {key: facts.campaign_result[key] for key in ("ways", "chosen", "to_gate", "reason")},
         "seconds": round(_seconds_since(opened.opened_at), 1),
         "closed_at": now(),
         "report": report,

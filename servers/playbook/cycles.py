@@ -11,7 +11,8 @@ from servers.core.wear import verdicts_asked, worn_out
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.facts import facts_of
-from servers.playbook.steps import NextStep, done_steps, next_steps
+from servers.playbook.next_step import NextStep
+from servers.playbook.steps import done_steps, next_steps
 
 
 class CycleState(Wire):
@@ -25,6 +26,8 @@ class CycleState(Wire):
     """The version that the cycle opened on."""
     champion: str
     """In service when the cycle was opened."""
+    campaign: bool
+    """Whether several ways are tried before one candidate is judged."""
     done: list[str]
     next_steps: list[NextStep]
     """What to call now, in this order."""
@@ -33,8 +36,10 @@ class CycleState(Wire):
     """promote, hold, undecided or stopped, once the cycle is closed."""
 
 
-def open_cycle(workspace: Workspace, task: Task, dataset: str) -> str:
+def open_cycle(workspace: Workspace, task: Task, dataset: str, campaign: bool = False) -> str:
     """Open a cycle, or find the open one of this dataset, and return its id.
+
+    A beginning has one way, so it is never a campaign.
 
     Raises:
         ValueError: the dataset is not there or belongs to another task, or its sealed split is worn out.
@@ -62,6 +67,7 @@ def open_cycle(workspace: Workspace, task: Task, dataset: str) -> str:
         dataset_version=head.fingerprint,
         champion=champion or "constant",
         opened_at=now(),
+        campaign=campaign and champion is not None,
     )
     write_json(workspace.cycle_dir(cycle) / "cycle.json", opened.model_dump(mode="json", by_alias=True))
     return cycle
@@ -83,6 +89,7 @@ def cycle_state(workspace: Workspace, task: Task, cycle: str | None) -> CycleSta
         dataset=opened.dataset,
         dataset_version=opened.dataset_version,
         champion=opened.champion,
+        campaign=opened.campaign,
         done=done_steps(facts),
         next_steps=next_steps(facts, task),
         closed=facts.summary is not None,

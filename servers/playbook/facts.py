@@ -9,8 +9,10 @@ from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.models import trained_model
 from servers.core.registry import Move, Registry
 from servers.core.workspace import Workspace
+from servers.playbook.policies import Policy, concerning, policies_known
 
 MAX_FOCUS = 2  # dimensions that one cycle aims at
 
@@ -39,7 +41,11 @@ class Facts:
     evaluations: dict[str, Evaluation]
     """By model, the newest of this cycle."""
     jobs: list[JobStatus]
-    """Training jobs of this cycle, oldest first."""
+    """Training jobs of this cycle, oldest first; of a campaign the one that trains all arms."""
+    recipe: dict[str, Any]
+    """Hyperparameters of the champion; empty for one that was never trained."""
+    known: list[Policy]
+    """What closed cycles of this dataset, or of its task, showed about ways of making a candidate; oldest first."""
     champion_now: str | None
     release: Move | None
     """What this cycle changed in the registry, if anything."""
@@ -50,6 +56,10 @@ class Facts:
     playbook: Document
     gate: Document
     summary: Document
+    campaign: Document
+    """What a campaign tries."""
+    campaign_result: Document
+    """What came of it on the diagnose rows."""
 
     @property
     def cycle(self) -> str:
@@ -62,21 +72,29 @@ class Facts:
 
     @property
     def candidate(self) -> Evaluation | None:
-        """The candidate's evaluation: the one that was judged, else the best on the diagnose rows."""
+        """The candidate's evaluation: the one that was judged or chosen, else the best on the diagnose rows."""
         if self.gate is not None:
             return self.evaluations.get(self.gate["candidate"])
+        if self.opening.campaign:
+            chosen = self.campaign_result and self.campaign_result["chosen"]
+            return self.evaluations.get(chosen["model"]) if chosen else None
         made = [self.evaluations[model] for model in self.trained if model in self.evaluations]
         return min(made, key=_error, default=None)
 
     @property
     def trained(self) -> list[str]:
         """Models that this cycle's jobs made."""
-        return [job.model for job in self.jobs if job.state == "succeeded" and job.model is not None]
+        return [model for job in self.jobs for model in job.models]
 
     @property
     def augmented(self) -> bool:
         """Whether the plan for new rows was carried out."""
         return self.augmentation is not None and self.augmentation["outcome"] is not None
+
+    @property
+    def rows_added(self) -> int:
+        """New rows in the version that the candidate was or will be trained on."""
+        return self.augmentation["outcome"]["added"] if self.augmentation and self.augmented else 0
 
     @property
     def overtaken(self) -> bool:
@@ -126,6 +144,7 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
     """
     opened = opening(workspace, cycle)
     datasets = DatasetStore(workspace)
+    card = datasets.card(opened.dataset, opened.dataset_version)
     registry = Registry(workspace)
     history = [move for move in registry.history(opened.dataset) if move.cycle == cycle and move.action != "rollback"]
     evaluations = [e for e in EvaluationStore(workspace).all() if e.cycle == cycle]
@@ -136,10 +155,12 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
 
     return Facts(
         opening=opened,
-        card=datasets.card(opened.dataset, opened.dataset_version),
+        card=card,
         head=datasets.head(opened.dataset),
         evaluations={evaluation.model: evaluation for evaluation in evaluations},
-        jobs=list(_jobs(workspace, cycle)),
+        jobs=list(_jobs(workspace, opened)),
+        recipe=_recipe(workspace, opened.champion),
+        known=concerning(policies_known(workspace), opened.dataset, card.task),
         champion_now=registry.champion(opened.dataset),
         release=history[-1] if history else None,
         diagnosis=document("diagnosis.json"),
@@ -149,11 +170,21 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
         playbook=document("playbook.json"),
         gate=document("gate.json"),
         summary=document("summary.json"),
+        campaign=document("campaign.json"),
+        campaign_result=document("campaign_result.json"),
     )
 
 
-def _jobs(workspace: Workspace, cycle: str) -> Iterator[JobStatus]:
-    yield from (job for job in JobStore(workspace).list() if job.cycle == cycle and job.kind == "train")
+def _jobs(workspace: Workspace, opened: Opening) -> Iterator[JobStatus]:
+    kind = "campaign" if opened.campaign else "train"
+    yield from (job for job in JobStore(workspace).list() if job.cycle == opened.cycle and job.kind == kind)
+
+
+def _recipe(workspace: Workspace, model: str) -> dict[str, Any]:
+    try:
+        return trained_model(workspace, model).hparams
+    except ValueError:  # never trained, or its files are gone: whoever trains or measures says so
+        return {}
 
 
 def _error(evaluation: Evaluation) -> float:

@@ -1,8 +1,11 @@
 """The planned next cycle, from what this one found. A plan, not a promise: every step of it is decided anew."""
 
+from collections.abc import Sequence
+
 from servers.core.task import Task
 from servers.playbook.conclusion import Conclusion
 from servers.playbook.facts import Facts
+from servers.playbook.suggesting import Suggestion, suggested
 
 Plan = list[tuple[str, str]]
 
@@ -12,15 +15,25 @@ def next_cycle(task: Task, facts: Facts, conclusion: Conclusion) -> Plan:
     if conclusion.verdict == "stopped":
         return [("before anything else", _mend(facts)), ("data", "diagnose again once that is mended"), _gate(task)]
     focus = facts.worst_dimensions(conclusion.champion_after)
-    aim = f"new rows for {' and '.join(focus)}" if focus else "more rows of the same kind"
+    way = suggested(facts.known, focus, facts.recipe, replays_by_default=task.augment.replay_rows > 0)
     rows, served = facts.head.rows.train, conclusion.champion_after
     return [
         ("inputs", f"open_cycle on {facts.opening.dataset}, {rows} train rows, {served} in service"),
-        ("data", f"{aim}: {task.augment.new_rows} planned, {task.augment.replay_rows} hard train rows counted double"),
-        ("training", _training(facts, conclusion)),
+        ("data", _data(task, way, focus)),
+        ("training", _training(facts, conclusion, way)),
         _gate(task),
         *_more_rows(conclusion),
     ]
+
+
+def _data(task: Task, way: Suggestion | None, focus: Sequence[str]) -> str:
+    if way is None:
+        return "no new rows: every way that is known harmed"
+    if way.way == "no_new_data":
+        return f"no new rows: {way.why}"
+    aim = "more rows of the same kind" if way.way == "more" else f"new rows for {' and '.join(focus)}"
+    replayed = task.augment.replay_rows if way.replay_rows is None else way.replay_rows
+    return f"{aim}: {task.augment.new_rows} planned, {replayed} hard train rows counted double; {way.why}"
 
 
 def _mend(facts: Facts) -> str:
@@ -33,7 +46,9 @@ def _mend(facts: Facts) -> str:
     return advice.get(str(verdict), "remove what stopped this cycle")
 
 
-def _training(facts: Facts, conclusion: Conclusion) -> str:
+def _training(facts: Facts, conclusion: Conclusion, way: Suggestion | None) -> str:
+    if way is not None and way.changes:
+        return "; ".join(f"{change['name']} {change['value']:g}: {change['reason']}" for change in way.changes)
     if conclusion.verdict == "promote" or not facts.changes:
         return "the same recipe on the new version, so that an effect has one cause"
     changed = ", ".join(change.name for change in facts.changes)

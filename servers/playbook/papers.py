@@ -185,17 +185,25 @@ def _decisions(facts: Facts, playbook: Playbook, summary: Summary) -> list[list[
         lines.append((f"diagnosis: {diagnosis['verdict']}", "eval server", diagnosis["reason"]))
     if facts.augmentation:
         aim = ", ".join(facts.augmentation["focus_dimensions"]) or "more of the same"
-        lines.append((f"new rows for {aim}", "caller of plan_augmentation", facts.augmentation["rationale"]))
+        by = "caller of plan_campaign" if facts.opening.campaign else "caller of plan_augmentation"
+        lines.append((f"new rows for {aim}", by, facts.augmentation["rationale"]))
+    if facts.campaign_result:
+        chosen = facts.campaign_result["chosen"]
+        lines.append((f"way: {chosen['way'] if chosen else 'none'}", "eval server", facts.campaign_result["reason"]))
     for remedy in playbook.remedies:
         words = f"{remedy.dimension}, error {figure(remedy.error_before)} on trace {remedy.trace_id}"
         lines.append((remedy.told, "caller of write_playbook", words))
     if plan:
         changes = "; ".join(f"{c.name} from {c.before:g} to {c.after:g}: {c.reason}" for c in facts.changes)
-        lines.append(("retrain", "caller of plan_retrain", changes or "the recipe was kept"))
+        by = "caller of plan_campaign" if facts.opening.campaign else "caller of plan_retrain"
+        lines.append(("retrain", by, changes or "the recipe was kept"))
     if facts.gate:
         lines.append((f"gate: {facts.gate['outcome']}", "eval server", facts.gate["reason"]))
     if facts.release:
         lines.append((f"{facts.release.model} into service", "caller of promote_model", facts.release.reason))
+    if summary["rows_kept"] is False:
+        words = "the candidate is shown worse on the diagnose rows"
+        lines.append(("take the new rows back", "caller of write_report", words))
     lines.append((f"close: {summary['verdict']}", "caller of write_report", summary["reason"]))
     return [[escaped(cell, 600) for cell in line] for line in lines]
 

@@ -18,7 +18,7 @@ from servers.playbook.rounding import as_figure
 _REFERENCE = re.compile(r"\{claim:([a-z][a-z0-9_]{0,63})\}")
 _LOOKS_LIKE_ONE = re.compile(r"\{+\s*claims?\b", re.IGNORECASE)
 _BEFORE, _AFTER = " ([\"'“«„*`=:", " .,;:!?)]\"'”»*`…\u2019"  # the last is the apostrophe of "{claim:id}'s"
-_HEX_NAMES = r"(?:eval|student|train|augment|retrain|verdict)-[0-9a-f]{12}|[0-9a-f]{32}|cycle_[0-9]+"
+_HEX_NAMES = r"(?:eval|student|train|augment|retrain|campaign|verdict)-[0-9a-f]{12}|[0-9a-f]{32}|cycle_[0-9]+"
 _WORD = re.compile(r"\S+")
 
 

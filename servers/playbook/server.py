@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from servers.core.campaign import Way, Worked
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -16,6 +17,7 @@ from servers.playbook.cycles import open_cycle as open_or_find
 from servers.playbook.evidence import EvidencePage, PlaybookEntry, read_page, search
 from servers.playbook.facts import facts_of
 from servers.playbook.failure_cases import write_failure_cases
+from servers.playbook.policies import Policy, search_policies
 from servers.playbook.replies import Call
 from servers.playbook.snapshot import ServerName
 from servers.playbook.steps import next_steps
@@ -28,7 +30,13 @@ INSTRUCTIONS = (
 
 
 class SearchResult(Wire):
+    policies: list[Policy]
+    """What ways of making a candidate did, newest cycle first, the surest of a cycle first."""
+    total: int
+    """Policies that fit."""
+    next_offset: int | None
     entries: list[PlaybookEntry]
+    """Lessons and remedies; none without a query."""
 
 
 class PlaybookWritten(Wire):
@@ -45,11 +53,13 @@ def build_room(workspace: Workspace, task: Task) -> Room:
     room = Room("playbook", INSTRUCTIONS, workspace)
 
     @room.writes()
-    def open_cycle(dataset: DatasetName) -> CycleState:
+    def open_cycle(
+        dataset: DatasetName, campaign: Annotated[bool, Field(description="try several ways")] = False
+    ) -> CycleState:
         """Open a cycle on a dataset, or find its open one; the first begins the dataset, against the constant.
         Next: the calls in next_steps.
         """
-        return cycle_state(workspace, task, open_or_find(workspace, task, dataset))
+        return cycle_state(workspace, task, open_or_find(workspace, task, dataset, campaign))
 
     @room.reads()
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
@@ -77,9 +87,32 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         return read_page(workspace, ref, offset)
 
     @room.reads()
-    def search_playbook(query: str, limit: Annotated[int, Field(ge=1, le=50)] = 10) -> SearchResult:
-        """Find lessons and remedies of all cycles by words. Next: read_evidence with one of their sources."""
-        return SearchResult(entries=search(workspace, query, limit))
+    def search_playbook(
+        query: Annotated[str | None, Field(description="words; also finds lessons and remedies")] = None,
+        dataset: str | None = None,
+        task: str | None = None,
+        way: Way | None = None,
+        dimension: str | None = None,
+        worked: Worked | None = None,
+        limit: Annotated[int, Field(ge=1, le=50)] = 10,
+        offset: Annotated[int, Field(ge=0)] = 0,
+    ) -> SearchResult:
+        """Find what ways of making a candidate did in closed cycles, and lessons by words.
+        Next: plan_augmentation or plan_campaign by what worked; read_evidence with a source.
+        """
+        lessons = [] if query is None else search(workspace, query, limit)
+        page = search_policies(
+            workspace,
+            words=query,
+            dataset=dataset,
+            task=task,
+            way=way,
+            dimension=dimension,
+            worked=worked,
+            limit=limit,
+            offset=offset,
+        )
+        return SearchResult(policies=page.entries, total=page.total, next_offset=page.next_offset, entries=lessons)
 
     @room.writes()
     def write_playbook(cycle: CycleId, remedies: list[RemedyGiven], lessons: list[Lesson]) -> PlaybookWritten:

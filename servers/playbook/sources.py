@@ -19,6 +19,7 @@ KINDS = {
     "cycle": "cycle:<cycle>",
     "diagnosis": "diagnosis:<cycle>",
     "snapshot": "snapshot:<cycle>",
+    "campaign": "campaign:<cycle>",
     "gate": "gate:<cycle>",
     "playbook": "playbook:<cycle>",
     "summary": "summary:<cycle>",
@@ -31,6 +32,7 @@ KINDS = {
 _OF_A_CYCLE = {
     "diagnosis": ("diagnosis.json", "diagnose_dataset"),
     "snapshot": ("mcp_eval_snapshot.json", "record_context"),
+    "campaign": ("campaign_result.json", "choose_candidate"),
     "gate": ("gate.json", "gate_candidate"),
     "playbook": ("playbook.json", "write_playbook"),
     "summary": ("summary.json", "write_report"),

@@ -87,6 +87,7 @@ def view_of(
         begin_gate=_begin_gate(workspace, facts),
         diagnosis=work.diagnosis_shown(facts),
         augmentation=work.augmentation_shown(workspace, facts),
+        campaign=work.campaign_shown(facts),
         training=work.training_shown(workspace, facts),
         remedies=work.remedies_shown(facts, playbook),
         lessons=work.lessons_shown(playbook),

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from servers.core.campaign import WAYS, CampaignResult
 from servers.core.dataset import DatasetStore, Example
-from servers.core.disk import read_json, read_jsonl
+from servers.core.disk import read_jsonl
+from servers.core.models import trained_model
 from servers.core.workspace import Workspace
 from servers.playbook.book import Playbook
 from servers.playbook.facts import Facts
 from servers.playbook.prose import filled, sources_of
 from servers.playbook.report.view import (
     AugmentationShown,
+    CampaignShown,
     ContextShown,
     DiagnosisShown,
     FailureShown,
@@ -23,6 +26,7 @@ from servers.playbook.report.view import (
     SignalShown,
     ToolCalls,
     TrainingShown,
+    WayShown,
 )
 
 SHOWN_EXAMPLES = 5
@@ -82,19 +86,47 @@ def augmentation_shown(workspace: Workspace, facts: Facts) -> AugmentationShown 
     )
 
 
+def campaign_shown(facts: Facts) -> CampaignShown | None:
+    """The ways that a campaign compared."""
+    if facts.campaign_result is None:
+        return None
+    found = CampaignResult.model_validate(facts.campaign_result)
+    return CampaignShown(
+        n=found.n,
+        chosen=found.chosen.way if found.chosen else None,
+        reason=found.reason,
+        ways=[
+            WayShown(
+                way=way.way,
+                words=WAYS.get(way.way, ""),
+                seeds=way.seeds,
+                rows_added=way.rows_added,
+                difference=way.difference,
+                se=way.standard_error,
+                p=way.p,
+                worked=way.worked,
+                against=way.cause.against if way.cause else None,
+                part=way.cause.difference if way.cause else None,
+                part_worked=way.cause.worked if way.cause else None,
+            )
+            for way in found.ways
+        ],
+    )
+
+
 def training_shown(workspace: Workspace, facts: Facts) -> TrainingShown | None:
     """The job that made the candidate."""
-    job = next((job for job in facts.jobs if facts.candidate and job.model == facts.candidate.model), None)
-    if job is None or job.model is None:
+    job = next((job for job in facts.jobs if facts.candidate and facts.candidate.model in job.models), None)
+    if job is None or facts.candidate is None:
         return None
-    result = read_json(workspace.job_dir(job.job_id) / "result.json")
+    made = trained_model(workspace, facts.candidate.model)
     changes = facts.changes if facts.plan and facts.plan["plan_id"] == job.plan_id else []
     return TrainingShown(
-        job=job.job_id,
-        model=job.model,
-        family=result["family"],
-        train_rows=result["train_rows"],
-        seconds=result["seconds"],
+        job=made.job_id,
+        model=made.model_id,
+        family=made.family,
+        train_rows=made.train_rows,
+        seconds=made.seconds,
         changes=[
             SettingChange(name=c.name, before=f"{c.before:g}", after=f"{c.after:g}", reason=c.reason) for c in changes
         ],

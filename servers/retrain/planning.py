@@ -3,62 +3,55 @@
 import os
 import statistics
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError
-
+from servers.core.campaign import refuse_campaign
 from servers.core.cycle_files import document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.job_files import TrainSpec
 from servers.core.jobs import JobStatus, JobStore
-from servers.core.models import trained_model, trained_models
+from servers.core.models import trained_models
+from servers.core.recipes import PLAN_FILE, HparamChange, RetrainPlan, champions_recipe, changed, patch
 from servers.core.student import FAMILY, StudentHparams
 from servers.core.task import Task
-from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
-MAX_CHANGES = 3  # more at once, and nobody can say what an effect came from
-PLAN_FILE = "hparam_patch.json"
 SEED = 0
 START_S, ROW_S = 3.0, 0.006  # a guess for the first training: imports, and five fits of a few hundred rows
 
 
-class HparamChange(Wire):
-    """One hyperparameter set anew."""
-
-    name: str
-    value: float
-    reason: Annotated[str, Field(max_length=500)]
-
-
-class HparamPatch(Wire):
-    """The values that change, by name."""
-
-    before: dict[str, Any] = Field(alias="from", serialization_alias="from")
-    after: dict[str, Any] = Field(alias="to", serialization_alias="to")
-
-
-class RetrainPlan(Wire):
-    """`hparam_patch.json`: what the next training does, and why."""
-
-    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
-    plan_id: str
-    cycle: str
-    dataset: str
-    dataset_version: str
-    model_family: str
-    from_model: str
-    """The champion, whose recipe is what the changes start from."""
-    hparam_patch: HparamPatch
-    next_hparams: dict[str, Any]
-    """The whole recipe."""
-    changes: list[HparamChange]
-    cost_usd: float
-    seconds_estimate: float
-    task_digest: str
-    """Of the task that it was planned for: with another one it cannot be carried out."""
-    planned_at: str
+def train_spec(
+    workspace: Workspace,
+    task: Task,
+    card: Card,
+    job_id: str,
+    hparams: dict[str, Any],
+    seed: int,
+    *,
+    cycle: str,
+    plan_id: str,
+) -> TrainSpec:
+    """What a job of this id has to do to train on a dataset version with a whole recipe."""
+    rows = workspace.dataset_dir(card.name, card.fingerprint)
+    # As seen from the job's folder, so that the artifacts folder can be moved.
+    train, diagnose = (
+        os.path.relpath(rows / name, workspace.job_dir(job_id)) for name in ("train.jsonl", "diagnose.jsonl")
+    )
+    return TrainSpec(
+        job_id=job_id,
+        model_id=f"{FAMILY}-{job_id.removeprefix('train-')}",
+        family=FAMILY,
+        hparams=hparams,
+        seed=seed,
+        task=task,
+        dataset=card.name,
+        dataset_version=card.fingerprint,
+        cycle=cycle,
+        plan_id=plan_id,
+        train_file=train,
+        texts_file=diagnose,
+    )
 
 
 class Planning:
@@ -76,12 +69,13 @@ class Planning:
                 range, changes nothing, has no reason or is one too many; or the champion was trained on exactly this.
         """
         opened = needs_unjudged(self._workspace, cycle)
+        refuse_campaign(opened)
         document(self._workspace, cycle, "diagnosis.json", "diagnose_dataset")
         card = self._datasets.head(opened.dataset)
         if card.task != self._task.name:
             raise ValueError(f"{card.name!r} is for task {card.task!r}, this server works on {self._task.name!r}")
-        before, trained_on = self._champion(opened.champion)
-        hparams = _changed(before, changes)
+        before, trained_on = champions_recipe(self._workspace, opened.champion)
+        hparams = changed(before, changes)
         self._refuse_another(cycle, self._plan_id(cycle, card, hparams))
         if trained_on == card.fingerprint and hparams == before:
             raise ValueError(
@@ -95,7 +89,7 @@ class Planning:
             dataset_version=card.fingerprint,
             model_family=FAMILY,
             from_model=opened.champion,
-            hparam_patch=_patch(before, hparams),
+            hparam_patch=patch(before, hparams),
             next_hparams=hparams.model_dump(),
             changes=list(changes),
             cost_usd=0.0,
@@ -128,27 +122,10 @@ class Planning:
                 f"{plan_id!r} was planned on version {plan.dataset_version!r}, and {newest!r} is newer; "
                 "call plan_retrain again"
             )
-        return self._jobs.start(self._spec(plan, job_id))
-
-    def _spec(self, plan: RetrainPlan, job_id: str) -> TrainSpec:
-        rows = self._workspace.dataset_dir(plan.dataset, plan.dataset_version)
-        # As seen from the job's folder, so that the artifacts folder can be moved.
-        train, diagnose = (
-            os.path.relpath(rows / name, self._workspace.job_dir(job_id)) for name in ("train.jsonl", "diagnose.jsonl")
-        )
-        return TrainSpec(
-            job_id=job_id,
-            model_id=f"{FAMILY}-{job_id.removeprefix('train-')}",
-            family=plan.model_family,
-            hparams=plan.next_hparams,
-            seed=SEED,
-            task=self._task,
-            dataset=plan.dataset,
-            dataset_version=plan.dataset_version,
-            cycle=plan.cycle,
-            plan_id=plan.plan_id,
-            train_file=train,
-            texts_file=diagnose,
+        return self._jobs.start(
+            train_spec(
+                self._workspace, self._task, card, job_id, plan.next_hparams, SEED, cycle=plan.cycle, plan_id=plan_id
+            )
         )
 
     def _refuse_another(self, cycle: str, plan_id: str) -> None:
@@ -164,13 +141,6 @@ class Planning:
         """The id follows from what is trained, not from the reasons, so planning twice finds the same job."""
         return "retrain-" + digest([cycle, card.name, card.fingerprint, FAMILY, hparams, SEED, self._task])[:12]
 
-    def _champion(self, model: str) -> tuple[StudentHparams, str | None]:
-        """The champion's recipe and the version it was trained on; the defaults and None for one never trained."""
-        if not model.startswith(f"{FAMILY}-"):
-            return StudentHparams(), None
-        made = trained_model(self._workspace, model)
-        return StudentHparams.model_validate(made.hparams), made.dataset_version
-
     def _estimate(self, card: Card) -> float:
         """Seconds, from how long the past trainings on this dataset took a row."""
         past = [made.seconds / made.train_rows for made in trained_models(self._workspace, card.name)]
@@ -182,37 +152,3 @@ class Planning:
         if plan_id not in plans:
             raise ValueError(f"no training plan {plan_id!r}; known: {', '.join(plans) or 'none'}; call plan_retrain")
         return plans[plan_id]
-
-
-def _changed(before: StudentHparams, changes: Sequence[HparamChange]) -> StudentHparams:
-    """The recipe after the changes."""
-    if len(changes) > MAX_CHANGES:
-        raise ValueError(f"{len(changes)} changes at once; make at most {MAX_CHANGES}, so that an effect has a cause")
-    if len({change.name for change in changes}) != len(changes):
-        raise ValueError("a hyperparameter is changed twice; give each once")
-    for change in changes:
-        if change.name not in StudentHparams.model_fields:
-            raise ValueError(f"no hyperparameter {change.name!r}; known: {_ranges()}")
-        if not change.reason.strip():
-            raise ValueError(f"the change of {change.name!r} has no reason; say what it is for")
-        if getattr(before, change.name) == change.value:
-            raise ValueError(f"{change.name!r} is {change.value:g} already; leave it out, or change it: {_ranges()}")
-    try:
-        return StudentHparams.model_validate(before.model_dump() | {c.name: c.value for c in changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{name}: " for name in first["loc"])
-        raise ValueError(f"{where}{first['msg'].removeprefix('Value error, ')}; known: {_ranges()}") from error
-
-
-def _patch(before: StudentHparams, after: StudentHparams) -> HparamPatch:
-    old, new = before.model_dump(), after.model_dump()
-    changed = [name for name in new if new[name] != old[name]]
-    # By alias: `from` is no name in Python.
-    return HparamPatch.model_validate({"from": {n: old[n] for n in changed}, "to": {n: new[n] for n in changed}})
-
-
-def _ranges() -> str:
-    """Every hyperparameter with the values it takes."""
-    limits = StudentHparams.model_json_schema()["properties"]
-    return ", ".join(f"{name} {one['minimum']:g} to {one['maximum']:g}" for name, one in limits.items())

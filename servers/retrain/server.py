@@ -6,10 +6,12 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
+from servers.core.campaign import is_campaign
 from servers.core.dataset import DatasetStore
 from servers.core.job_files import State, TrainResult
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
+from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
 from servers.core.student import StudentHparams
 from servers.core.task import Task
@@ -17,7 +19,8 @@ from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
-from servers.retrain.planning import HparamChange, Planning
+from servers.retrain.campaigning import start_campaign
+from servers.retrain.planning import Planning
 from servers.retrain.releasing import Releasing
 from servers.retrain.trail import log_job
 from servers.room import CycleId, DatasetName, ModelId, Room
@@ -52,6 +55,8 @@ class JobResult(Wire):
     """From the start of this attempt to its end, or to now."""
     model: str | None
     """The candidate's model id, once the job succeeded."""
+    models: list[str]
+    """All that the job made; several for a campaign."""
     error: str | None
     next: str
 
@@ -123,10 +128,14 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         )
 
     @room.writes()
-    def start_retrain(plan_id: Annotated[str, Field(description="id that plan_retrain returned")]) -> JobResult:
+    def start_retrain(
+        plan_id: Annotated[str, Field(description="id that plan_retrain or plan_campaign returned")],
+    ) -> JobResult:
         """Start a plan's training job and return at once. A job that lives or succeeded is found, not started twice;
-        one that failed or was cancelled starts afresh. Next: get_job.
+        one that failed or was cancelled starts afresh, a campaign with the arms that are left. Next: get_job.
         """
+        if is_campaign(plan_id):
+            return seen(start_campaign(workspace, task, jobs, plan_id))
         return seen(planning.start(plan_id))
 
     @room.reads()
@@ -191,7 +200,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
 
 def _job_result(job: JobStatus) -> JobResult:
     following = {
-        "succeeded": "evaluate_model with the model",
+        "succeeded": "evaluate_model with each model",
         "failed": "read the error; start_retrain again, or plan_retrain with other changes",
         "cancelled": "start_retrain again, or write_report with a stop_reason",
     }
@@ -204,6 +213,7 @@ def _job_result(job: JobStatus) -> JobResult:
         of=job.of,
         seconds=job.seconds,
         model=job.model,
+        models=job.models,
         error=job.error,
         next=following.get(job.state, "get_job with wait_s"),
     )

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from servers.core.backends import tracking_coordinates
 from servers.core.disk import now, read_json, read_jsonl, write_json
-from servers.core.job_files import METRICS, RESULT, TRACKED, TrainResult, TrainSpec, ending, read_spec
-from servers.core.jobs import JobStatus
+from servers.core.job_files import METRICS, RESULT, TRACKED, CampaignSpec, TrainResult, TrainSpec, ending, read_spec
+from servers.core.jobs import JobStatus, JobStore
 from servers.core.tracking import Run, Tracker
 from servers.core.workspace import Workspace
 
@@ -17,7 +17,7 @@ RUN_STATES: dict[str, Literal["finished", "failed", "crashed"]] = {
 
 
 def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
-    """Save the run of a training job that has ended, unless this attempt's was saved before.
+    """Save the run of a training job that has ended, unless this attempt's was saved before; of a campaign, every run.
 
     Args:
         workspace: Where the job's folder is.
@@ -28,6 +28,12 @@ def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
     if job.state not in RUN_STATES or job.tracked:
         return
     spec = read_spec(folder)
+    if isinstance(spec, CampaignSpec):
+        jobs = JobStore(workspace)
+        for arm in spec.arms:
+            if jobs.exists(arm.job_id):
+                log_job(workspace, tracker, jobs.status(arm.job_id))
+        write_json(folder / TRACKED, ending(job.attempt, job.state))
     if not isinstance(spec, TrainSpec):
         return
     rows = list(read_jsonl(folder / METRICS))

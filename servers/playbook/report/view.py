@@ -205,6 +205,35 @@ class AugmentationShown(Shown):
     examples: list[NewExample] = []
 
 
+class WayShown(Shown):
+    """A way of making a candidate against the champion, over its seeds."""
+
+    way: str
+    words: str
+    seeds: int
+    rows_added: int
+    difference: float
+    se: float
+    p: float
+    """Corrected for the number of ways."""
+    worked: Literal["helped", "harmed", "not shown"]
+    against: str | None
+    """The way that it differs from by one thing."""
+    part: float | None
+    """What that one thing did."""
+    part_worked: Literal["helped", "harmed", "not shown"] | None
+
+
+class CampaignShown(Shown):
+    """The ways that were compared on the diagnose rows."""
+
+    n: int
+    chosen: str | None
+    reason: str
+    ways: list[WayShown]
+    """The best first."""
+
+
 class SettingChange(Shown):
     name: str
     before: str | None = None
@@ -306,6 +335,7 @@ class ReportView(Shown):
     """The verdict that began this line of models, where it is another one."""
     diagnosis: DiagnosisShown | None = None
     augmentation: AugmentationShown | None = None
+    campaign: CampaignShown | None = None
     training: TrainingShown | None = None
     remedies: list[RemedyShown] = []
     lessons: list[LessonShown] = []

@@ -1,0 +1,42 @@
+"""Train all arms of a campaign: `python -m training_jobs.campaign JOB_DIR`.
+
+One process, one arm after the other, each in a job folder of its own beside this one, as `training_jobs.train` would
+leave it. An arm that has its result is passed by, so an attempt goes on where the one before it was killed. An arm that
+cannot be trained is noted, and the others go on.
+"""
+
+import sys
+
+from servers.core.job_files import RESULT, CampaignSpec, CampaignTrained
+from training_jobs.job import VERSIONS, Job, part, run
+from training_jobs.train import train
+
+
+def campaign(job: Job[CampaignSpec]) -> None:
+    arms = job.spec.arms
+    failed: dict[str, str] = {}
+    for arm in arms:
+        job.say(f"training {arm.model_id}", of=len(arms))
+        folder = job.folder.parent / arm.job_id
+        if (folder / RESULT).exists():
+            continue
+        try:
+            with part(folder, arm) as one:
+                train(one)
+        except ValueError as error:
+            failed[arm.job_id] = str(error)
+    if len(failed) == len(arms):
+        raise ValueError(f"no arm could be trained: {failed[arms[0].job_id]}")
+    job.finish(
+        CampaignTrained(
+            job_id=job.spec.job_id,
+            models=[arm.model_id for arm in arms if arm.job_id not in failed],
+            failed=failed,
+            seconds=job.seconds,
+            versions=VERSIONS,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(CampaignSpec, campaign))
