@@ -8,6 +8,7 @@ import numpy as np
 from mcp import Client
 
 from servers.augment.server import build_room as build_augment
+from servers.core.answers import Answer, ServedBy
 from servers.core.campaign import Campaign, Way
 from servers.core.dataset import DatasetStore
 from servers.core.disk import now, write_json
@@ -24,6 +25,7 @@ from tests.workshop import call
 OUTCOME = {"written": 1, "added": 1, "replayed": 0, "dropped": {}, "examples_of_dropped": {}}
 CHANGE = {"name": "word_ngrams", "value": 1, "reason": "single words may do"}
 FOCUS = ["warmth", "energy"]
+WEIGHTS = "0" * 64
 
 
 class CampaignWorld(World):
@@ -98,7 +100,7 @@ class CampaignWorld(World):
             include={"job_id", "model_id", "family", "hparams", "dataset", "dataset_version", "cycle"}
         )
         rows = card.rows.train
-        self._ended(job, TrainResult(**told, digest="0" * 64, train_rows=rows, seconds=1.0, versions={}))
+        self._ended(job, TrainResult(**told, digest=WEIGHTS, train_rows=rows, seconds=1.0, versions={}))
 
     def _ended(self, spec: TrainSpec | CampaignSpec, done: TrainResult | CampaignTrained) -> None:
         folder = self.workspace.job_dir(spec.job_id)
@@ -166,20 +168,32 @@ class CampaignWorld(World):
         return store.save_child(parent, [*train, new], {"plan_id": plan_id}, moves_head=False).fingerprint
 
     def _evaluation(self, champion: Evaluation, rows: list[ScoredRow], model: str, moved: list[float]) -> None:
+        """An evaluation that agrees with itself and with the training."""
+        evaluation_id = model.replace("student", "eval")
+        served_by = ServedBy(backend="student", model_id=model, digest=WEIGHTS)
         changed = [
-            row.model_copy(update={"mae_raw": row.mae_raw + change, "trace_id": f"{model}{row.trace_id}"[-32:]})
+            row.model_copy(
+                update={
+                    "mae_raw": row.mae_raw + change,
+                    "trace_id": f"{model}{row.trace_id}"[-32:],
+                    "run_id": evaluation_id,
+                    "served_by": served_by,
+                }
+            )
             for row, change in zip(rows, moved, strict=True)
         ]
         mean = sum(row.mae_raw for row in changed) / len(changed)
         evaluation = champion.model_copy(
             update={
-                "evaluation_id": model.replace("student", "eval"),
+                "evaluation_id": evaluation_id,
                 "model": model,
+                "served_by": served_by,
                 "metrics": champion.metrics | {"vector_mae": mean},
                 "created_at": now(),
             }
         )
-        self.evaluations.save(evaluation, changed, [])
+        answers = [Answer(id=row.example_id, text=row.answer, latency_ms=None, served_by=served_by) for row in changed]
+        self.evaluations.save(evaluation, changed, answers)
 
     def leave(self, cycle: str, name: str, content: Mapping[str, Any]) -> None:
         """Leave a document of a cycle, as its tool does."""
