@@ -60,7 +60,7 @@ def test_a_campaign_compares_five_ways_and_one_candidate_reaches_the_gate(finish
     assert cycle.verdict == "promote" and cycle.champion_after == cycle.campaign.chosen.model
     assert len(list((finished.folder / "jobs").glob("campaign-*"))) == 1
     verdicts = [row for file in (finished.folder / "sealed").rglob("verdicts.jsonl") for row in rows(file)]
-    assert [verdict["cycle"] for verdict in verdicts] == [f"begin_{DEMO}", "cycle_1"]
+    assert [verdict["question"]["cycle"] for verdict in verdicts] == [f"begin_{DEMO}", "cycle_1"]
 
 
 def test_a_campaign_is_told_on_the_screen_and_on_the_page(finished: Finished):
