@@ -146,14 +146,17 @@ class Sketch:
 
     def near(self, texts: Sequence[str], threshold: float = THRESHOLD) -> NDArray[np.bool_]:
         """(len(texts),) whether each text is a near copy of a held-out one; which one is not told."""
-        held_out = (set(row.tolist()) for row in np.split(self._hashes, self._ends[1:-1])) if len(self) else iter(())
-        asked, known = incidence((hashed_shingles(text, self._key) for text in texts), held_out)
         near = np.zeros(len(texts), dtype=bool)
-        for i, j in candidates(asked, known, threshold):
-            near[verified(asked, known, i, j, threshold)[0]] = True
         rests = _Remainders(texts, self._key)
         shared = np.isin(rests.hashes, self._rests) & (rests.similarities >= threshold - ROUNDING)
         near[rests.owners[shared]] = True
+        # What one changed word explains needs no comparison of shingles, of which templates have very many alike.
+        left = np.flatnonzero(~near)
+        held_out = (set(row.tolist()) for row in np.split(self._hashes, self._ends[1:-1])) if len(self) else iter(())
+        asked, known = incidence((hashed_shingles(texts[k], self._key) for k in left.tolist()), held_out)
+        for i, j in candidates(asked, known, threshold):
+            unknown = ~near[left[i]]
+            near[left[verified(asked, known, i[unknown], j[unknown], threshold)[0]]] = True
         return near
 
 
