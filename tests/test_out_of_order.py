@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from servers.augment.server import build_room as build_augment
+from servers.augment.teachers import Draft
 from servers.core.disk import write_json
 from servers.core.registry import Registry
 from servers.core.task import load_task
 from servers.eval.server import build_room as build_eval
+from tests.doubles.teacher import ScriptedTeacher
 from tests.playbook_world import STAND_IN, World
-from tests.workshop import Workshop, refusal
+from tests.workshop import Workshop, call, refusal
 
 pytestmark = pytest.mark.anyio
 CYCLE = "cycle_1"
@@ -113,8 +116,17 @@ async def test_a_plan_from_before_the_new_rows_is_not_trained(shop: Workshop, wo
     """Ours: a training is on the newest rows, and one that was asked for before is planned again."""
     await _diagnosed(shop, world)
     early = await shop.call("plan_retrain", cycle=CYCLE, changes=[])
-    rows = await shop.call("plan_augmentation", cycle=CYCLE, focus_dimensions=[], new_rows=10)
-    made = await shop.call("augment_dataset", plan_id=rows["plan_id"])
+    drafts = [
+        Draft(f"a {word} piece for the {place}", (dict.fromkeys(world.task.names, value),), None, {})
+        for word, place, value in (
+            ("warm", "harbour wall", 20.0),
+            ("dark", "old quarry", 50.0),
+            ("slow", "bakery", 80.0),
+        )
+    ]
+    async with Client(build_augment(world.workspace, world.task, ScriptedTeacher(drafts)).server) as maker:
+        rows = await call(maker, "plan_augmentation", cycle=CYCLE, focus_dimensions=[], new_rows=10)
+        made = await call(maker, "augment_dataset", plan_id=rows["plan_id"])
 
     stale = await shop.refusal("start_retrain", plan_id=early["plan_id"])
     found = world.workspace.cycle_dir(CYCLE) / "diagnosis.json"
