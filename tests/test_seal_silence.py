@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,20 @@ from typing import Any
 import anyio
 import pytest
 
+from servers.core.arms import Arm, load_arm
 from servers.core.dataset import DatasetStore, Example, fingerprint
 from servers.core.demo_world.world import World
 from servers.core.disk import read_jsonl, write_jsonl
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
+from servers.eval import judging
 from servers.eval.custody import Custody
 from servers.eval.splits import Side
 from tests.workshop import Workshop
 
 KOTONE = load_task("kotone")
 SIZES: dict[Side, int] = {"train": 80, "diagnose": 40, "gate": 24}
+TROUBLE = "zzyzx"
 PASSING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     r'"(?:call|result_digest)": "[0-9a-f-]+"',
@@ -110,7 +113,7 @@ async def _asked(folder: Path) -> list[Any]:
             await ask("get_evaluation", evaluation_id=evaluation)
             await ask("list_failures", evaluation_id=evaluation)
         one, other = sorted(path.name for path in (folder / "eval" / "runs").iterdir())[:2]
-        await ask("compare_models", candidate_evaluation=one, champion_evaluation=other)
+        await ask("compare_models", candidate_evaluations=[one], champion_evaluation=other)
         for tool in ("describe_task", "list_datasets", "list_jobs"):
             await ask(tool)
         await ask("list_models", dataset="mine")
@@ -150,7 +153,7 @@ def looked_at(trained: Path, folder: Path, change: Callable[[list[Example]], lis
     said = anyio.run(_asked, folder)
     card = DatasetStore(Workspace(folder)).head("mine")
     (kept,) = read_jsonl(Workspace(folder).sealed_dir("mine", card.gate_fingerprint) / "verdicts.jsonl")
-    names = {card.gate_fingerprint: "<fingerprint of the sealed rows>", kept["verdict_id"]: "<verdict>"}
+    names = {card.gate_fingerprint: "<fingerprint of the sealed rows>", kept["question"]["verdict_id"]: "<verdict>"}
     files = {name: without_times(text, names) for name, text in outside(folder).items()}
     shutil.rmtree(folder)
     return Looked(without_times(json.dumps(said, indent=1), names), files, kept["verdict"])
@@ -180,3 +183,33 @@ def test_two_verdicts_without_promotion_differ_in_nothing_that_depends_on_the_se
     assert better.said == worse.said
     assert better.files.keys() == worse.files.keys()
     assert [name for name in better.files if better.files[name] != worse.files[name]] == []
+
+
+class StammeringArm:
+    """A model that loses its words over some texts."""
+
+    def __init__(self, arm: Arm) -> None:
+        self._arm = arm
+        self.arm, self.model_id, self.served_by = arm.arm, arm.model_id, arm.served_by
+
+    def answer(self, texts: Sequence[str]) -> list[str]:
+        return ["" if TROUBLE in text else words for text, words in zip(texts, self._arm.answer(texts), strict=True)]
+
+
+def troublesome(rows: list[Example]) -> list[Example]:
+    """One sealed text that the model has no answer to: a valid rate of 0.958, under the 0.98 that the gate demands."""
+    return [rows[0].model_copy(update={"text": f"{rows[0].text} {TROUBLE}"}), *a_little_true(rows)[1:]]
+
+
+def test_how_many_sealed_rows_a_model_could_not_answer_is_not_told_either(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ours: the share of valid answers on the sealed rows is a figure about the sealed rows."""
+    monkeypatch.setattr(judging, "load_arm", lambda *asked: StammeringArm(load_arm(*asked)))  # no arm here ever fails
+    fluent = looked_at(trained, tmp_path / "artifacts", a_little_true)
+    stammering = looked_at(trained, tmp_path / "artifacts", troublesome)
+
+    rates = [check for check in stammering.kept["checks"] if check["name"] == "json_valid_rate_sealed"]
+    assert [check["passed"] for check in rates] == [False]
+    assert fluent.said == stammering.said
+    assert [name for name in fluent.files if fluent.files[name] != stammering.files[name]] == []
