@@ -142,8 +142,8 @@ def main() -> int:
             ],
         ),
         "The gate asks more than its test: a gain has to show in the two focus dimensions by themselves, where an even "
-        "one is as small and the noise is larger; and a candidate that is as good everywhere else is shown worse on one "
-        "dimension by chance in up to one case of twenty.",
+        "one is as small and the noise is larger; and a candidate that is as good everywhere else is shown worse on "
+        "one dimension by chance in up to one case of twenty.",
     )
     return 0 if not off else 1
 
