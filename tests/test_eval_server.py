@@ -263,3 +263,12 @@ async def test_a_champion_with_other_weights_than_were_put_into_service_is_not_c
 
     assert refused and "'constant' has not the weights that were put into service" in text
     assert verdicts_file(folder).read_text() == ""
+
+
+@pytest.mark.parametrize(("added", "aimed_at"), [(3, ["warmth"]), (0, [])])
+async def test_a_candidate_is_held_to_an_aim_only_where_rows_came_of_it(folder: Path, added: int, aimed_at: list[str]):
+    """Ours: a candidate of another recipe was not made for the dimensions that nobody could write rows for."""
+    spec = {"focus_dimensions": ["warmth"], "outcome": {"added": added}}
+    (folder / "loop" / "begin_mine" / "augmentation_spec.json").write_text(json.dumps(spec))
+
+    assert (await gate(folder))["focus_dimensions"] == aimed_at

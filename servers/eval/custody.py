@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from servers.core.answers import Answer
 from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
 from servers.core.demo_world.world import DIMENSIONS, World
 from servers.core.disk import read_jsonl, write_jsonl
-from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_pairs
+from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_any
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
 from servers.eval.splits import MIN_SIDE_ROWS, SIDES, Side, Splits, draw_sides, without_straddlers
@@ -189,8 +187,7 @@ class Custody:
         seen = [
             row.text for rows in (self._store.train, self._store.diagnose) for row in rows(head.name, head.fingerprint)
         ]
-        near = np.zeros(len(texts), dtype=bool)
-        near[[i for i, _, _ in near_pairs(texts, seen, head.near_copy_threshold)]] = True
+        near = near_any(texts, seen, head.near_copy_threshold)
         for card in {card.gate_fingerprint: card for card in self._store.versions(head.name)}.values():
             near |= Sketch.load(self._folder(card) / SKETCH_FILE).near(texts, head.near_copy_threshold)
         return [example for example, is_near in zip(examples, near, strict=True) if not is_near]

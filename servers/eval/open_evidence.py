@@ -80,6 +80,12 @@ class OpenEvidence:
         return measured[-1] if measured else None
 
     def focus(self, cycle: str) -> list[str]:
-        """What the cycle aimed at, as the augment server wrote it down; whoever aims knows no sealed row."""
+        """What the cycle aimed at, as the augment server wrote it down; whoever aims knows no sealed row.
+
+        Nothing where no new row came of the aim: a candidate of another recipe was not made for these dimensions.
+        """
         path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
-        return list(read_json(path)["focus_dimensions"]) if path.exists() else []
+        spec = read_json(path) if path.exists() else None
+        if spec is None or (spec["outcome"] is not None and spec["outcome"]["added"] == 0):
+            return []
+        return list(spec["focus_dimensions"])

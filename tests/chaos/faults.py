@@ -99,7 +99,7 @@ def _in_jobs(artifacts: Path, job_was_killed: bool) -> Iterator[str]:
 
 def _in_seal(artifacts: Path) -> Iterator[str]:
     verdicts = [
-        json.loads(line)["verdict_id"]
+        json.loads(line)["question"]["verdict_id"]
         for file in sorted((artifacts / "sealed").glob("*/*/verdicts.jsonl"))
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
