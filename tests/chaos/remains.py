@@ -51,7 +51,7 @@ def timeless(value: Any) -> Any:
     """The value without what tells when, how fast, or by which process."""
     if isinstance(value, dict):
         if value.get("name") == LATENCY_CHECK:
-            value = {key: item for key, item in value.items() if key != "detail"}
+            value = {key: item for key, item in value.items() if key not in ("detail", "value")}
         return {key: timeless(item) for key, item in value.items() if not TIMES.search(key) and key not in VOLATILE}
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
