@@ -131,7 +131,7 @@ def test_it_is_not_trusted_where_labels_do_not_follow_from_clauses():
 
 
 def test_the_demo_taken_as_an_import_is_not_trusted():
-    """Ours: its student reads better than clauses that add up do; measured in decision 18."""
+    """Ours: its student reads better than clauses that add up do; measured in decision 13."""
     rows = [
         Example(id=f"r{k}", text=r.text, target={n: float(v) for n, v in r.target.items()}, source="import")
         for k, r in enumerate(World(1).splits()["train"])

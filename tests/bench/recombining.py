@@ -1,4 +1,4 @@
-"""Does recombination teach? The table in decision 18: what its check says, and what rows that nothing read say.
+"""Does recombination teach? The table in decision 13: what its check says, and what rows that nothing read say.
 
     python -m tests.bench.recombining [FILE]      # FILE: rows of the first task, JSON lines; left out unless told
 
