@@ -15,7 +15,7 @@ from pathlib import Path
 
 from servers.core.disk import write_text
 
-PARTS = ("level", "false_promotions", "power", "leaks", "falsehoods", "policies")
+PARTS = ("level", "false_promotions", "power", "leaks", "falsehoods", "campaigns", "policies")
 PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
 HEAD = """# Simulations that prove it
 
