@@ -3,7 +3,8 @@
     python -m tests.proof.campaigns [CAMPAIGNS]      # 1,500 for each setting
 
 Each way's candidates differ from the champion by noise of rows and, where a teacher drew the rows, by noise of the
-seed; ways that train on the same drawn rows share it. Exit code 1 when more than a tenth of the campaigns show something.
+seed; ways that train on the same drawn rows share it. Exit code 1 when more than a tenth of the campaigns with several
+seeds show something.
 """
 
 import sys
@@ -52,9 +53,9 @@ def main() -> int:
     lines = [[str(seeds), *(share(counts[seeds, spread], campaigns) for spread in SPREADS)] for seeds in SEEDS]
     words = (
         f"Campaigns of {len(WAYS)} ways of which none does anything, {campaigns:,} each, that show a way as better or "
-        f"worse at {LEVEL:.0%} after correction, by the number of seeds and by how far seeds differ (in standard errors "
-        "of the rows). One seed says nothing of how far seeds differ, so entries of cycles with one candidate are as weak "
-        "as the first line; a campaign has two or more, and its choice still has to pass the gate."
+        f"worse at {LEVEL:.0%} after correction, by the number of seeds and by how far seeds differ (in standard "
+        "errors of the rows). One seed says nothing of how far seeds differ, so entries of cycles with one candidate "
+        "are as weak as the first line; a campaign has two or more, and its choice still has to pass the gate."
     )
     head = ["seeds", *(f"spread {spread:g}" for spread in SPREADS)]
     print_section("Campaigns in which nothing helps", "campaigns", words, table(head, lines))
