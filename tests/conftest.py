@@ -1,6 +1,8 @@
 """What all tests share."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,19 @@ def nobodys_language_model() -> Iterator[None]:
         for name in (KEY, URL):
             environment.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts in which a first candidate was measured and not judged yet; see judge_world."""
+    from tests.judge_world import train_first  # here, because most tests need none of the servers that it brings in
+
+    folder = tmp_path_factory.mktemp("trained")
+    train_first(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A copy of them for one test."""
+    return Path(shutil.copytree(trained, tmp_path / "artifacts"))

@@ -17,23 +17,10 @@ from servers.core.task import Scale
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.server import build_room
-from tests.judge_world import COPIES, KOTONE, call, candidate_in, gate, train_first, verdicts_file
+from tests.judge_world import COPIES, KOTONE, call, candidate_in, gate, verdicts_file
 
 pytestmark = pytest.mark.anyio
 FORK = get_context("fork")  # children that need not import everything again
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Artifacts in which a first candidate was measured, and not judged yet."""
-    folder = tmp_path_factory.mktemp("trained")
-    train_first(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "artifacts"))
 
 
 def test_the_gate_counts_near_copies_once_however_many_there_are(folder: Path):

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from pathlib import Path
 
 import anyio
@@ -14,23 +13,11 @@ from servers.core.wear import MAX_VERDICTS
 from servers.core.workspace import Workspace
 from servers.eval import importing, verify_command
 from servers.eval.custody import Custody
-from tests.judge_world import KOTONE, call, candidate_in, gate, train_first, verdicts_file
+from tests.judge_world import KOTONE, call, candidate_in, gate, verdicts_file
 from tests.workshop import Workshop
 
 pytestmark = pytest.mark.anyio
 FRESH = 30
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    train_first(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "artifacts"))
 
 
 def fresh_file(path: Path, besides: list[str] | None = None, n: int = FRESH) -> Path:

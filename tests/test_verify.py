@@ -10,14 +10,13 @@ import anyio
 import pytest
 
 from servers.eval.verify_command import run
-from tests.judge_world import candidate_in, gate, train_first, verdicts_file
+from tests.judge_world import candidate_in, gate, verdicts_file
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Artifacts with one verdict."""
-    folder = tmp_path_factory.mktemp("judged")
-    train_first(folder)
+    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("judged") / "artifacts"))
     anyio.run(gate, folder)
     return folder
 

@@ -29,22 +29,31 @@ VETO_LEVEL = 0.05  # family-wise over the dimensions: shown worse on any of them
 Outcome = Literal["promote", "hold", "undecided"]
 
 
-class Verdict(Wire):
-    """What the judge found, whole. Stays in the sealed folder; `shown` is what leaves it."""
+class Told(Wire):
+    """What a verdict says."""
 
     outcome: Outcome
     reason: str
+    """In words, with numbers."""
     n: int
+    """Sealed rows."""
     clusters: int | None
+    """Near-copy groups among them; null where they were not looked at."""
     level: float
     """One-sided, what this verdict could spend."""
     smallest_visible: float | None
-    """The smallest gain, in points, that such rows show at this level, foreseen from the diagnose rows; null where no
-    gain would be shown."""
+    """The smallest gain in vector_mae, points, that such rows show at this level, foreseen from the diagnose rows; null
+    where no gain would be shown, and where there was nothing to judge."""
     difference: float | None
-    """Candidate minus champion in vector_mae, points."""
+    """Candidate minus champion in vector_mae, points; negative is better. Null while it is sealed."""
     ci: tuple[float, float] | None
     checks: list[Check]
+    """Without promotion, outside the sealed folder, only those that are not statistical."""
+
+
+class Verdict(Told):
+    """What the judge found, whole. Stays in the sealed folder; `shown` is what leaves it."""
+
     statistical: list[str]
     """Names of the checks whose result depends on the sealed rows."""
 
@@ -136,12 +145,13 @@ def unfit_verdict(plain: Sequence[Check], problem: str, n: int, level: float) ->
     )
 
 
-def shown(verdict: Verdict) -> Verdict:
+def shown(verdict: Verdict) -> Told:
     """What of a verdict may leave the sealed folder: all of a promotion, else what is not statistical."""
+    told = Told.model_validate(verdict.model_dump(exclude={"statistical"}))
     if verdict.outcome == "promote":
-        return verdict
+        return told
     plain = [check for check in verdict.checks if check.name not in verdict.statistical]
-    return verdict.model_copy(update={"difference": None, "ci": None, "checks": plain})
+    return told.model_copy(update={"difference": None, "ci": None, "checks": plain})
 
 
 def visible(evidence: Evidence, level: float) -> float:

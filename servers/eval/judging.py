@@ -136,7 +136,7 @@ class Judge:
             verdicts_asked=len(spent),
             level_left=level_for_next(promotions(spent)),
             asked_at=question.asked_at,
-            **shown(verdict).model_dump(exclude={"statistical"}),
+            **shown(verdict).model_dump(),
         )
         write_json(self._workspace.cycle_dir(opened.cycle) / "gate.json", gate.model_dump(mode="json", by_alias=True))
         return gate

@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from servers.core.dataset import Card
-from servers.core.fitness import Check
-from servers.core.gate import Outcome, Verdict
+from servers.core.gate import Told, Verdict
 from servers.core.wire import Wire
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question
 
 
-class GateDocument(Wire):
+class GateDocument(Told):
     """`gate.json`: the part of a verdict that may leave the sealed folder."""
 
     schema_version: int = Field(1, alias="schema", serialization_alias="schema")
@@ -23,22 +22,6 @@ class GateDocument(Wire):
     """Of the sealed split."""
     candidate: str
     champion: str
-    outcome: Outcome
-    reason: str
-    """In words, with the numbers that may be shown."""
-    n: int
-    """Sealed rows."""
-    clusters: int | None
-    """Near-copy groups among them; null where they were not looked at."""
-    level: float
-    """One-sided, what this verdict could spend."""
-    smallest_visible: float | None
-    """The smallest gain in vector_mae, points, that such rows show at this level, foreseen from the diagnose rows."""
-    difference: float | None
-    """Candidate minus champion in vector_mae, points, negative is better; null without promotion."""
-    ci: tuple[float, float] | None
-    checks: list[Check]
-    """Without promotion only those that are not statistical."""
     focus_dimensions: list[str]
     verdicts_asked: int
     """That looked at this sealed split's errors so far; a candidate unfit for service spends none."""

@@ -11,7 +11,7 @@ from servers.core.answers import Answer
 from servers.core.arms import ConstantArm, RuleArm, answers_of, load_arm
 from servers.core.cycle_files import Opening, document, opening
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.gate import Verdict, level_for_next, shown
+from servers.core.gate import Told, Verdict, level_for_next, shown
 from servers.core.models import trained_model
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -19,7 +19,7 @@ from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
 from servers.eval.sealed_sampling import sample_sealed
-from servers.eval.verdicts import GateDocument, Record, promotions, records
+from servers.eval.verdicts import GateDocument, promotions, records
 
 TOLERANCE = 1e-9  # points and probabilities; another machine's linear algebra may differ in the last bits
 
@@ -45,7 +45,7 @@ class Verification(Wire):
     retired: bool
     """Whether the sealed split judges no more."""
     points: list[Point]
-    verdict: Verdict | None
+    verdict: Told | None
     """As recomputed: whole for a promotion and for a retired split, else what is not sealed; null where the answers
     that were kept are not those of the models that were judged."""
 
@@ -86,7 +86,12 @@ class Verifier:
             Point(what="sealed rows", finding="agrees", detail=f"{len(rows)}, with the fingerprint that they had"),
             _compared("level", level_for_next(promotions(before)), question.level, f"verdict {len(before) + 1}"),
             _compared("verdict", again, record.verdict, how),
-            _compared("gate.json", _told(gate), _told_of(record), "what was told is what may be told"),
+            _compared(
+                "gate.json",
+                gate.model_dump(include=set(Told.model_fields)),
+                shown(record.verdict).model_dump(),
+                "what was told is what may be told",
+            ),
             *self._open_side(opened, card, question),
         ]
         if ask_again:
@@ -153,16 +158,6 @@ def _decided(
         return decide(question, rows, kept), None
     except ValueError as error:
         return None, str(error)
-
-
-def _told(gate: GateDocument) -> dict[str, object]:
-    """The part of `gate.json` that follows from the verdict."""
-    names = set(Verdict.model_fields) & set(GateDocument.model_fields)
-    return gate.model_dump(include=names)
-
-
-def _told_of(record: Record) -> dict[str, object]:
-    return shown(record.verdict).model_dump(exclude={"statistical"})
 
 
 def _checked(what: str, find: Callable[[], object], noted: object, detail: str) -> Point:
