@@ -60,7 +60,20 @@ def test_a_clear_gain_is_promoted_with_its_numbers():
     assert verdict.difference == pytest.approx(-1.0, abs=0.2)
     assert verdict.ci is not None and verdict.ci[1] < 0
     assert all(check.passed for check in verdict.checks)
-    assert shown(verdict).model_dump() == verdict.model_dump(exclude={"statistical"})
+
+
+def test_a_promotion_tells_three_digits_of_each_figure_and_keeps_the_rest():
+    """Ours: a comparison with the sealed rows is needed, a reading of them is not."""
+    verdict = judge(evidence(gain=1.0), RULES, 0.025)
+    told = shown(verdict)
+
+    assert verdict.difference is not None and told.difference == float(f"{verdict.difference:.3g}")
+    assert told.difference != verdict.difference and told.ci != verdict.ci
+    assert [check.name for check in told.checks] == [check.name for check in verdict.checks]
+    by_name = {check.name: check for check in told.checks}
+    assert len(f"{by_name['vector_mae_better_than_constant'].value}".replace(".", "")) <= 3
+    words = told.model_dump_json()
+    assert f"{verdict.difference:.5f}"[:8] not in words and str(verdict.difference) not in words
 
 
 def test_a_gap_inside_the_noise_is_held():

@@ -9,6 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
+from servers.core.registry import Registry
+from servers.core.workspace import Workspace
 from servers.eval.verify_command import run
 from tests.judge_world import candidate_in, gate, verdicts_file
 
@@ -56,7 +58,8 @@ def test_a_verdict_can_be_computed_again_and_agrees(folder: Path, capsys: pytest
 
     assert code == 0 and found["agrees"]
     assert [point["what"] for point in found["points"]] == [
-        "sealed rows", "level", "verdict", "gate.json", "leakage", "fitness", "foreseen error", "focus",
+        "sealed rows", "level", "verdict", "gate.json", "names", "candidate", "registry",
+        "threshold", "task", "leakage", "fitness", "foreseen error", "focus",
         "candidate asked again", "champion asked again", "constant asked again",
     ]  # fmt: skip
     assert {point["finding"] for point in found["points"]} == {"agrees"}
@@ -71,7 +74,9 @@ def test_the_sealed_folder_alone_is_enough(folder: Path, capsys: pytest.CaptureF
     code, found = verify(folder, capsys, "--again")
 
     unknown = {point["what"] for point in found["points"] if point["finding"] == "cannot be checked"}
-    assert code == 0 and unknown == {"leakage", "fitness", "foreseen error", "candidate asked again"}
+    assert code == 0 and unknown == {
+        "candidate", "leakage", "fitness", "foreseen error", "candidate asked again"
+    }  # fmt: skip
 
 
 def test_figures_of_a_verdict_without_promotion_are_not_told_while_the_split_judges(
@@ -96,6 +101,8 @@ def test_figures_of_a_verdict_without_promotion_are_not_told_while_the_split_jud
         (lambda record: record["question"]["fitness"].update(json_valid_rate=0.99), "fitness"),
         (lambda record: record["question"].update(expected_standard_error=9.0), "foreseen error"),
         (lambda record: record["question"].update(focus_dimensions=["energy"]), "focus"),
+        (lambda record: record["question"]["task"]["gate"].update(max_worse=99.0), "task"),
+        (lambda record: record["question"].update(near_copy_threshold=0.9), "threshold"),
     ],
 )
 def test_a_record_that_was_changed_is_found(
@@ -116,6 +123,58 @@ def test_a_document_that_tells_another_outcome_is_found(folder: Path, capsys: py
     code, found = verify(folder, capsys)
 
     assert code == 1 and differing(found) == {"gate.json"}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"candidate": "student-0123456789ab"}, "candidate"),
+        ({"champion": "student-0123456789ab"}, "names"),
+        ({"cycle": "cycle_5"}, "names"),
+        ({"gate_fingerprint": "0" * 16}, "names"),
+    ],
+)
+def test_a_document_about_something_else_is_found(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: dict[str, str], what: str
+):
+    """Bug: a promotion copied into another cycle, or with another model's name, agreed."""
+    ours = folder / "jobs" / f"train-{candidate_in(folder).removeprefix('student-')}"
+    other = Path(shutil.copytree(ours, folder / "jobs" / "train-0123456789ab"))
+    changed(
+        other / "result.json",
+        lambda made: made.update(job_id=other.name, model_id="student-0123456789ab", digest="f" * 64),
+    )
+    changed(folder / "loop" / "begin_mine" / "gate.json", lambda gate: gate.update(change))
+
+    code, found = verify(folder, capsys)
+
+    assert code == 1 and what in differing(found)
+
+
+def test_a_model_in_service_that_this_verdict_did_not_put_there_is_found(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Ours: the registry may name a verdict; whether it was one that promotes stands in the seal."""
+    gate_file = folder / "loop" / "begin_mine" / "gate.json"
+    told = json.loads(gate_file.read_text())
+    Registry(Workspace(folder)).put_in_service(
+        "mine", told["candidate"], "0" * 64, action="begin", cycle="begin_mine", verdict_id=told["verdict_id"],
+        reason="because",
+    )  # fmt: skip
+
+    code, found = verify(folder, capsys)
+
+    assert told["outcome"] != "promote" and code == 1 and differing(found) == {"registry"}
+
+
+def test_open_rows_that_were_meddled_with_do_not_agree(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """Bug: an evaluation that is there and invalid counted as one that is not there any more."""
+    (file,) = (f for f in (folder / "eval" / "runs").glob("*/rows.jsonl") if '"mode": "student"' in f.read_text())
+    changed(file, lambda row: row.update(mae_raw=0.0))
+
+    code, found = verify(folder, capsys)
+
+    assert code == 1 and {"fitness", "foreseen error"} <= differing(found)
 
 
 def test_answers_that_another_model_gave_do_not_make_a_verdict(folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -3,11 +3,13 @@
 The judge sees errors on the sealed split. A promotion needs every check; the statistical ones are held to the level
 that this verdict may spend, so that all verdicts ever asked of one split promote by luck with at most 5 % together:
 
-    level(k) = 0.05 / (k (k + 1))  +  level(k - 1) if verdict k - 1 promoted
+    level(k) = 0.05 / (k (k + 1))  +  level(k - 1) if verdict k - 1 promoted the champion of verdict k
 
-(the fallback procedure, Wiens & Dmitrienko 2005: what an accepted claim did not need goes to the next one). A verdict
-without promotion shows its outcome and the plain checks, which look at no sealed answer; the rest stays sealed, because
-a difference shown after each try would teach the agent the sealed rows (Blum & Hardt 2015, "The Ladder").
+(the fallback procedure, Wiens & Dmitrienko 2005: what an accepted claim did not need goes to the next one). After a
+rollback nothing goes on: else whoever promotes many models against a weak champion, is told their figures and goes
+back, could choose the pair that luck set furthest apart, with a level saved up for it. A verdict without promotion
+shows its outcome and the plain checks, which look at no sealed answer; the rest stays sealed, because a difference
+shown after each try would teach the agent the sealed rows (Blum & Hardt 2015, "The Ladder").
 """
 
 import math
@@ -18,6 +20,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
+from servers.core.disk import digest
 from servers.core.fitness import Check, at_least
 from servers.core.statistics import Comparison, Floats, Labels, compare, smallest_p_value
 from servers.core.task import GateRules
@@ -79,18 +82,24 @@ class Evidence:
     """Of the difference on the sealed rows, foreseen from the diagnose rows: so `undecided` tells nothing sealed."""
 
 
-def level_for_next(promoted: Sequence[bool]) -> float:
+def level_for_next(carries: Sequence[bool]) -> float:
     """The one-sided level that the next verdict may spend.
 
     Args:
-        promoted: For each verdict asked so far, oldest first, whether it promoted.
+        carries: For each verdict asked so far, oldest first, whether it promoted what the verdict after it compares
+            with.
     """
     carried = 0.0
-    for k, was_promoted in enumerate(promoted, start=1):
+    for k, goes_on in enumerate(carries, start=1):
         level = ALL_VERDICTS_LEVEL / (k * (k + 1)) + carried
-        carried = level if was_promoted else 0.0
-    k = len(promoted) + 1
+        carried = level if goes_on else 0.0
+    k = len(carries) + 1
     return ALL_VERDICTS_LEVEL / (k * (k + 1)) + carried
+
+
+def verdict_id_for(gate_fingerprint: str, candidate_digest: str, champion_digest: str) -> str:
+    """The id of the verdict on a pair of weights: asking twice finds the first."""
+    return "verdict-" + digest([gate_fingerprint, candidate_digest, champion_digest])[:12]
 
 
 def judge(plain: Sequence[Check], evidence: Evidence, rules: GateRules, level: float) -> Verdict:
@@ -146,12 +155,23 @@ def unfit_verdict(plain: Sequence[Check], problem: str, n: int, level: float) ->
 
 
 def shown(verdict: Verdict) -> Told:
-    """What of a verdict may leave the sealed folder: all of a promotion, else what is not statistical."""
+    """What of a verdict may leave the sealed folder: all of a promotion, else what is not statistical.
+
+    A promotion's figures are rounded to three significant digits: more would only say more about the sealed rows.
+    """
     told = Told.model_validate(verdict.model_dump(exclude={"statistical"}))
-    if verdict.outcome == "promote":
-        return told
-    plain = [check for check in verdict.checks if check.name not in verdict.statistical]
-    return told.model_copy(update={"difference": None, "ci": None, "checks": plain})
+    if verdict.outcome != "promote" or verdict.difference is None or verdict.ci is None:
+        plain = [check for check in verdict.checks if check.name not in verdict.statistical]
+        return told.model_copy(update={"difference": None, "ci": None, "checks": plain})
+    checks = [
+        check.model_copy(update={name: _rounded(getattr(check, name)) for name in ("value", "threshold")})
+        if check.name in verdict.statistical
+        else check
+        for check in told.checks
+    ]
+    low, high = verdict.ci
+    figures = {"difference": _rounded(verdict.difference), "ci": (_rounded(low), _rounded(high)), "checks": checks}
+    return told.model_copy(update=figures)
 
 
 def visible(evidence: Evidence, level: float) -> float:
@@ -162,6 +182,10 @@ def visible(evidence: Evidence, level: float) -> float:
     return float(stdtrit(clusters - 1, 1 - level)) * evidence.expected_standard_error
 
 
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
+
+
 def _outcome(
     statistical: Sequence[Check], overall: Comparison, could_tell: bool, rules: GateRules
 ) -> tuple[Outcome, str]:
@@ -169,7 +193,7 @@ def _outcome(
     if all(check.passed for check in statistical):
         low, high = overall.ci
         return "promote", (
-            f"vector_mae differs by {overall.difference:+.3f} points ({low:+.3f} to {high:+.3f}) over {overall.n} "
+            f"vector_mae differs by {overall.difference:+.3g} points ({low:+.3g} to {high:+.3g}) over {overall.n} "
             f"sealed rows at level {overall.level:.4g}, and no check failed"
         )
     if not could_tell:
@@ -184,7 +208,7 @@ def _shown_better(what: str, comparison: Comparison) -> Check:
     return Check(
         name=f"{what}_better_than_champion",
         passed=comparison.difference < 0 and comparison.p_better <= comparison.level,
-        detail=f"{comparison.difference:+.3f} points, p {comparison.p_better:.2g}, at most {comparison.level:.4g}",
+        detail=f"{comparison.difference:+.3g} points, p {comparison.p_better:.2g}, at most {comparison.level:.4g}",
         value=comparison.p_better,
         threshold=comparison.level,
         evidence=f"{comparison.n} sealed rows in {comparison.clusters} groups, paired",
@@ -212,7 +236,7 @@ def _no_dimension_worse(evidence: Evidence, rules: GateRules) -> list[Check]:
         Check(
             name="no_dimension_much_worse",
             passed=difference <= rules.max_worse,
-            detail=f"{worst} {difference:+.3f} points is the least favourable, at most {rules.max_worse:+g}",
+            detail=f"{worst} {difference:+.3g} points is the least favourable, at most {rules.max_worse:+g}",
             value=difference,
             threshold=rules.max_worse,
             evidence=f"sealed rows, {worst}",
@@ -243,7 +267,7 @@ def _baseline_check(arm: str, baseline: Floats, evidence: Evidence, power: Liter
     return Check(
         name=f"{metric}_{demand}_than_{arm}",
         passed=ours < theirs if must_beat else ours <= theirs,
-        detail=f"{ours:.5g}, {'below' if must_beat else 'at most'} {theirs:.5g}",
+        detail=f"{ours:.3g}, {'below' if must_beat else 'at most'} {theirs:.3g}",
         value=ours,
         threshold=theirs,
         evidence="sealed rows",

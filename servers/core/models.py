@@ -9,6 +9,11 @@ from servers.core.disk import digest, file_digest, read_json
 from servers.core.job_files import MODEL, RESULT, TrainResult, problem_in
 from servers.core.workspace import Workspace
 
+
+class Gone(ValueError):
+    """What is asked for is not there, or no longer; another fault of it is an ordinary ValueError."""
+
+
 TRAINED_ID = re.compile(r"[a-z_]+-([0-9a-f]{12})")
 
 
@@ -41,7 +46,7 @@ def trained_model(workspace: Workspace, model_id: str) -> TrainResult:
     if file is None or not file.exists() or (made := _read(file)).model_id != model_id:
         made_ids = sorted(_read(path).model_id for path in (workspace.root / "jobs").glob(f"train-*/{RESULT}"))
         known = ", ".join(["constant", "rule", *made_ids[:8], *(["…"] if len(made_ids) > 8 else [])])
-        raise ValueError(f"no model {model_id!r}; known: {known}; list_models shows all")
+        raise Gone(f"no model {model_id!r}; known: {known}; list_models shows all")
     return made
 
 
@@ -56,7 +61,7 @@ def intact_folder(workspace: Workspace, made: TrainResult) -> Path:
     try:
         found = model_digest(folder)
     except ValueError:
-        raise ValueError(f"the files of {made.model_id!r} are gone from {folder}; {way_out}") from None
+        raise Gone(f"the files of {made.model_id!r} are gone from {folder}; {way_out}") from None
     if found != made.digest:
         raise ValueError(f"the files of {made.model_id!r} in {folder} are not those that were trained; {way_out}")
     return folder

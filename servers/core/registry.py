@@ -126,7 +126,8 @@ class Registry:
             ValueError: the champion is another by now, or the verdict was used already and taken back.
         """
         history = self.history(dataset)
-        made = [move for move in history if (move.verdict_id, move.model, move.digest) == (verdict_id, model, digest)]
+        # By weights: the same ones under another name have been in service as well.
+        made = [move for move in history if (move.verdict_id, move.digest) == (verdict_id, digest)]
         if made and made[-1] == history[-1]:
             return made[-1]
         if made:

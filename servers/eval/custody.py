@@ -127,8 +127,9 @@ class Custody:
         return self._store.save_resealed(head, len(fresh), sealed, recipe)
 
     def is_retired(self, card: Card) -> bool:
-        """Whether another sealed split has taken the place of this version's, so that its verdicts may be told."""
-        return self._store.head(card.name).gate_fingerprint != card.gate_fingerprint
+        """Whether these sealed rows judge no dataset any more, under any name, so that their verdicts may be told."""
+        heads = (self._store.head(name) for name in self._store.names())
+        return all(head.gate_fingerprint != card.gate_fingerprint for head in heads)
 
     def gate(self, card: Card) -> list[Example]:
         """The sealed rows.

@@ -7,8 +7,8 @@ from servers.core.arms import Arm, answers_of, load_arm
 from servers.core.campaign import refuse_unchosen
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.disk import digest, now, write_json
-from servers.core.gate import Verdict, level_for_next, shown
+from servers.core.disk import now, write_json
+from servers.core.gate import Verdict, level_for_next, shown, verdict_id_for
 from servers.core.registry import Registry
 from servers.core.task import Task
 from servers.core.wear import worn_out
@@ -16,7 +16,7 @@ from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
-from servers.eval.verdicts import GateDocument, Record, promotions, records
+from servers.eval.verdicts import GateDocument, Record, carries, records
 
 
 class Judge:
@@ -44,18 +44,18 @@ class Judge:
         if ours == theirs:
             raise ValueError(f"{candidate!r} is the champion itself; train a candidate with plan_retrain")
         trained_on = self._open.training_rows(candidate, opened, card)
-        verdict_id = "verdict-" + digest([card.gate_fingerprint, ours, theirs])[:12]
+        verdict_id = verdict_id_for(card.gate_fingerprint, ours, theirs)
         needs_unjudged(self._workspace, cycle, besides=verdict_id)
         spent = records(self._custody, card)
-        stored = next((record for record in spent if record.question.verdict_id == verdict_id), None)
-        if stored is not None:
-            return self._publish(opened, card, candidate, stored.question, stored.verdict, spent)
-        self._refuse_stale_champion(opened, theirs)
-        question = self._question(verdict_id, opened, card, arms, trained_on, level_for_next(promotions(spent)))
+        question = self._question(verdict_id, opened, card, arms, trained_on, level_for_next(carries(spent, theirs)))
         rows = self._custody.gate(card)
         if question.problem is not None:
             # It spends nothing, and the sealed rows are not asked: the candidate may come back mended.
             return self._publish(opened, card, candidate, question, decide(question, rows, {}), spent)
+        stored = next((record for record in spent if record.question.verdict_id == verdict_id), None)
+        if stored is not None:
+            return self._publish(opened, card, candidate, stored.question, stored.verdict, spent)
+        self._refuse_stale_champion(opened, theirs)
         if (worn := worn_out(card.name, len(spent))) is not None:
             raise ValueError(worn)
         answers = {role: self._answers(card, verdict_id, role, arm, rows) for role, arm in arms.items()}
@@ -124,6 +124,8 @@ class Judge:
         verdict: Verdict,
         spent: Sequence[Record],
     ) -> GateDocument:
+        promoted = verdict.outcome == "promote"
+        next_champion = question.models["candidate" if promoted else "champion"].digest
         gate = GateDocument(
             verdict_id=question.verdict_id,
             cycle=opened.cycle,
@@ -134,7 +136,7 @@ class Judge:
             champion=opened.champion,
             focus_dimensions=question.focus_dimensions,
             verdicts_asked=len(spent),
-            level_left=level_for_next(promotions(spent)),
+            level_left=level_for_next(carries(spent, next_champion)),
             asked_at=question.asked_at,
             **shown(verdict).model_dump(),
         )

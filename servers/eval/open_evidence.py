@@ -11,7 +11,7 @@ from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.fitness import Fitness
-from servers.core.models import trained_model
+from servers.core.models import Gone, trained_model
 from servers.core.near_copies import groups
 from servers.core.statistics import compare
 from servers.core.workspace import Workspace
@@ -67,11 +67,12 @@ class OpenEvidence:
         """A model's evaluation in a cycle, with exactly these weights.
 
         Raises:
-            ValueError: there is none, or it is invalid.
+            Gone: there is none of these weights.
+            ValueError: it is invalid.
         """
         found = self._evaluations.find(cycle, served.model_id)
         if found is None or found.served_by != served:
-            raise ValueError(f"{served.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
+            raise Gone(f"{served.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
         return self._evaluations.verified(found.evaluation_id)
 
     def prompt_model(self, cycle: str) -> str | None:

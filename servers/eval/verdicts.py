@@ -1,6 +1,6 @@
 """Verdicts on paper: the line that stays in the sealed folder, and the document that leaves it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -43,6 +43,19 @@ def records(custody: Custody, card: Card) -> list[Record]:
     return [Record.model_validate(line) for line in custody.verdicts(card)]
 
 
-def promotions(spent: Iterable[Record]) -> list[bool]:
-    """For each verdict, oldest first, whether it promoted."""
-    return [record.verdict.outcome == "promote" for record in spent]
+def carries(spent: Sequence[Record], champion_digest: str) -> list[bool]:
+    """For each verdict, oldest first, whether it promoted what the one after it compared with.
+
+    Args:
+        spent: The verdicts.
+        champion_digest: Of the champion that the next verdict compares with.
+    """
+    compared_with = [*(record.question.models["champion"].digest for record in spent[1:]), champion_digest]
+    return (
+        [
+            record.verdict.outcome == "promote" and record.question.models["candidate"].digest == champion
+            for record, champion in zip(spent, compared_with, strict=True)
+        ]
+        if spent
+        else []
+    )

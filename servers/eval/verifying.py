@@ -11,15 +11,18 @@ from servers.core.answers import Answer
 from servers.core.arms import ConstantArm, RuleArm, answers_of, load_arm
 from servers.core.cycle_files import Opening, document, opening
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.gate import Told, Verdict, level_for_next, shown
-from servers.core.models import trained_model
+from servers.core.disk import digest, read_json
+from servers.core.gate import Told, Verdict, level_for_next, shown, verdict_id_for
+from servers.core.models import Gone, trained_model
+from servers.core.recipes import PLAN_FILE
+from servers.core.registry import Registry
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
 from servers.eval.sealed_sampling import sample_sealed
-from servers.eval.verdicts import GateDocument, promotions, records
+from servers.eval.verdicts import GateDocument, carries, records
 
 TOLERANCE = 1e-9  # points and probabilities; another machine's linear algebra may differ in the last bits
 
@@ -82,9 +85,10 @@ class Verifier:
         }
         again, problem = _decided(question, rows, kept)
         how = problem or "decided anew from the rows and the answers that were kept"
+        at_its_time = carries(before, question.models["champion"].digest)
         points = [
             Point(what="sealed rows", finding="agrees", detail=f"{len(rows)}, with the fingerprint that they had"),
-            _compared("level", level_for_next(promotions(before)), question.level, f"verdict {len(before) + 1}"),
+            _compared("level", level_for_next(at_its_time), question.level, f"verdict {len(before) + 1}"),
             _compared("verdict", again, record.verdict, how),
             _compared(
                 "gate.json",
@@ -92,6 +96,7 @@ class Verifier:
                 shown(record.verdict).model_dump(),
                 "what was told is what may be told",
             ),
+            *self._names(opened, card, gate, question),
             *self._open_side(opened, card, question),
         ]
         if ask_again:
@@ -106,6 +111,21 @@ class Verifier:
             verdict=again if again is None or retired else shown(again),
         )
 
+    def _names(self, opened: Opening, card: Card, gate: GateDocument, question: Question) -> Iterator[Point]:
+        """Whether the document is about this cycle and these weights, and the registry about this verdict."""
+        ours, theirs = question.models["candidate"].digest, question.models["champion"].digest
+        told = [gate.cycle, gate.dataset, gate.gate_fingerprint, gate.verdict_id, gate.champion]
+        fitting = verdict_id_for(card.gate_fingerprint, ours, theirs)
+        noted = [opened.cycle, opened.dataset, card.gate_fingerprint, fitting, opened.champion]
+        yield _compared("names", told, noted, "gate.json names this cycle, split, pair and champion")
+        yield _checked(
+            "candidate", lambda: trained_model(self._workspace, gate.candidate).digest, ours, "its weights were judged"
+        )
+        moves = [m for m in Registry(self._workspace).history(opened.dataset) if m.verdict_id == gate.verdict_id]
+        put = [move.digest for move in moves if move.model != ConstantArm.model_id]
+        may = [ours] * len(put) if gate.outcome == "promote" else []
+        yield _compared("registry", put, may, "what this verdict put into service")
+
     def _open_side(self, opened: Opening, card: Card, question: Question) -> Iterator[Point]:
         """What the question says of the open rows; the artifacts may have been cleared away since."""
         candidate, champion = question.models["candidate"], question.models["champion"]
@@ -115,6 +135,12 @@ class Verifier:
             rows = self._open.training_rows(candidate.model_id, opened, card)
             return self._custody.count_near(card, [row.text for row in rows])
 
+        yield _compared(
+            "threshold", card.near_copy_threshold, question.near_copy_threshold, "of near-copies, the card's"
+        )
+        yield _checked(
+            "task", lambda: self._task_digest(cycle), digest(question.task), "as the training was planned for"
+        )
         fitness = question.fitness
         yield _checked("leakage", leaked, fitness.leaked_rows, "training rows near sealed ones")
         yield _checked(
@@ -130,6 +156,12 @@ class Verifier:
             "from the paired diagnose rows",
         )
         yield _checked("focus", lambda: self._open.focus(cycle), question.focus_dimensions, "what the cycle aimed at")
+
+    def _task_digest(self, cycle: str) -> str:
+        file = self._workspace.cycle_dir(cycle) / PLAN_FILE
+        if not file.exists():
+            raise Gone(f"{file.name} of {cycle} is not there")
+        return str(read_json(file)["task_digest"])
 
     def _asked_again(
         self, card: Card, question: Question, rows: list[Example], kept: dict[Role, list[Answer]]
@@ -163,8 +195,10 @@ def _decided(
 def _checked(what: str, find: Callable[[], object], noted: object, detail: str) -> Point:
     try:
         found = find()
-    except ValueError as error:
+    except Gone as error:
         return Point(what=what, finding="cannot be checked", detail=str(error))
+    except ValueError as error:  # it is there, and not what it was
+        return Point(what=what, finding="differs", detail=str(error))
     return _compared(what, found, noted, detail)
 
 

@@ -1,6 +1,6 @@
 """`make proof`: every simulation, its output in docs/proof.md.
 
-    python -m tests.proof
+    python -m tests.proof [PART ...]      # all parts, or only these; the page keeps the others' sections
 
 The page is written whole, when all of them have ended, and says of each bound whether it was kept. Exit code 1 when one
 was not; when a simulation fails without an answer, nothing is written.
@@ -40,20 +40,32 @@ def section(part: str) -> tuple[str, bool]:
     return done.stdout.strip(), done.returncode == 0
 
 
+def sections_there() -> dict[str, str]:
+    """The sections of the page as it is, by the part that their command names."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    there = ["## " + one.strip() for one in text.split("\n## ")[1:]]
+    return {part: one for part in PARTS for one in there if f"-m tests.proof.{part}" in one}
+
+
 def main() -> int:
-    sections = {}
-    for part in PARTS:
-        sections[part] = section(part)
-        print(f"{part}: {'bounds kept' if sections[part][1] else 'A BOUND IS BROKEN'}", file=sys.stderr, flush=True)
+    asked = sys.argv[1:] or list(PARTS)
+    if unknown := [part for part in asked if part not in PARTS]:
+        print(f"no part {unknown[0]!r}; known: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    sections, all_kept = sections_there(), True
+    for part in asked:
+        sections[part], kept = section(part)
+        all_kept = all_kept and kept
+        print(f"{part}: {'bounds kept' if kept else 'A BOUND IS BROKEN'}", file=sys.stderr, flush=True)
     head = HEAD.format(
         machine=f"{os.cpu_count()} cores",
         python=platform.python_version(),
         numpy=version("numpy"),
         scipy=version("scipy"),
     )
-    write_text(PAGE, "\n\n".join([head.strip(), *(text for text, _ in sections.values())]) + "\n")
+    write_text(PAGE, "\n\n".join([head.strip(), *(sections[part] for part in PARTS if part in sections)]) + "\n")
     print(PAGE.read_text(encoding="utf-8"))
-    return 0 if all(kept for _, kept in sections.values()) else 1
+    return 0 if all_kept else 1
 
 
 if __name__ == "__main__":

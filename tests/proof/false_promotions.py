@@ -23,6 +23,7 @@ from tests.proof.history import (
     first_false_promotion,
 )
 from tests.proof.population import Population, population
+from tests.proof.rolling_back import RollingBackAgent
 from tests.proof.section import in_processes, print_section, share, table
 
 RUNS, VERDICTS = 1000, 50
@@ -32,7 +33,7 @@ RUNS, VERDICTS = 1000, 50
 class Setting:
     """Who asks, of which split."""
 
-    agent: type[RandomAgent] | type[CombiningAgent]
+    agent: type[RandomAgent] | type[CombiningAgent] | type[RollingBackAgent]
     rows: int
     largest_group: int = 1
     """Of near-copies: groups have 1 to so many rows."""
@@ -42,7 +43,7 @@ class Setting:
     def words(self) -> str:
         """The setting as a row's heading."""
         split = f"{self.rows} rows" + (f" in groups of 1 to {self.largest_group}" if self.largest_group > 1 else "")
-        who = "at random" if self.agent is RandomAgent else "combines"
+        who = {RandomAgent: "at random", CombiningAgent: "combines", RollingBackAgent: "rolls back"}[self.agent]
         return f"{who}, {split}" + (f", one truly better in {self.true_gain_every}" if self.true_gain_every else "")
 
 
@@ -50,6 +51,7 @@ SETTINGS = (
     *(Setting(agent, rows) for agent in (RandomAgent, CombiningAgent) for rows in (600, 123)),
     *(Setting(agent, 600, largest_group=6) for agent in (RandomAgent, CombiningAgent)),
     *(Setting(agent, 600, true_gain_every=10) for agent in (RandomAgent, CombiningAgent)),
+    *(Setting(RollingBackAgent, rows) for rows in (600, 240)),
 )
 
 
@@ -116,9 +118,11 @@ def main() -> int:
         "up. *Combines*: weighted means of the models that looked good on the diagnose rows and in whatever was shown, "
         "aimed at the dimensions where they look best. *One truly better in 10*: by "
         f"{TRUE_GAIN:g} points, promoted and shown; what such a promotion did not need goes on to the next verdicts, "
-        "and promoting it is not counted. The first column is what Étude does; the second and third show that its "
-        "level comes from the tests, not from the checks around them. The last two show the difference after every "
-        "verdict, as such rules do.",
+        "and promoting it is not counted. *Rolls back*: has ten models promoted against a champion that is 3 points "
+        "worse, goes back each time, and then asks for verdicts on the pairs that came out furthest apart; promotions "
+        "over the weak champion are no mistake and not counted. The first column is what Étude does; the second and "
+        "third show that its level comes from the tests, not from the checks around them. The last two show the "
+        "difference after every verdict, as such rules do.",
     )  # fmt: skip
     return 0 if kept else 1
 

@@ -1,9 +1,9 @@
 """A history of verdicts on one sealed split: who proposes candidates, what is shown to them, and which rule decides.
 
-Two agents. One tries at random: every candidate is a retraining that has nothing to do with the ones before. The other
-combines: it asks the diagnose rows and whatever a verdict showed which models looked good, and proposes weighted means
-of them. After a promotion both go on from the new champion. No candidate is truly better than the champion, unless the
-history plants true gains between.
+Two agents here. One tries at random: every candidate is a retraining that has nothing to do with the ones before. The
+other combines: it asks the diagnose rows and whatever a verdict showed which models looked good, and proposes weighted
+means of them. After a promotion both go on from the new champion; a third, in rolling_back.py, goes back instead. No
+candidate is truly better than the champion, unless the history plants true gains between.
 """
 
 from collections.abc import Sequence
@@ -81,8 +81,8 @@ class Rule:
     shows_all: bool = False
     """Whether the difference on the sealed rows is shown after every verdict."""
 
-    def level(self, promoted: Sequence[bool]) -> float:
-        return level_for_next(promoted) if self.fixed_level is None else self.fixed_level
+    def level(self, carries: Sequence[bool]) -> float:
+        return level_for_next(carries) if self.fixed_level is None else self.fixed_level
 
 
 OVERALL, ON_FOCUS = "vector_mae_better_than_champion", "focus_dimensions_better_than_champion"
@@ -182,7 +182,9 @@ def decide(
     verdict = judged(candidate.sealed, champion.sealed, constant, rows.groups, focus, expected, level)
     passed = {check.name for check in verdict.checks if check.passed}
     promoted = verdict.outcome == "promote" if rule.needs is None else passed.issuperset(rule.needs)
-    told = verdict.difference if promoted or rule.shows_all else shown(verdict).difference
+    told = verdict.difference if rule.shows_all else shown(verdict).difference
+    if promoted and told is None:  # by a rule that asks for less than the gate does
+        told = verdict.difference
     return promoted, told
 
 
@@ -199,14 +201,18 @@ def first_false_promotion(
         verdicts: How many are asked.
         true_gain_every: Every so many candidates one is truly better; None for never.
     """
-    promoted: list[bool] = []
+    carries: list[bool] = []
+    last: Model | None = None
     for number in range(1, verdicts + 1):
         gain = TRUE_GAIN if true_gain_every and number % true_gain_every == 0 else 0.0
-        champion = agent.champion
         candidate, focus = agent.propose(gain)
-        yes, told = decide(rule, population, rows, candidate, champion, focus, rule.level(promoted))
-        if yes and gain == 0.0:
+        champion = agent.champion
+        if carries:  # what a promotion did not need goes on only to a verdict that compares with what it promoted
+            carries[-1] = carries[-1] and champion is last
+        yes, told = decide(rule, population, rows, candidate, champion, focus, rule.level(carries))
+        if yes and candidate.gain <= champion.gain:
             return number
-        promoted.append(yes)
+        carries.append(yes)
+        last = candidate
         agent.told(candidate, yes, told)
     return None
