@@ -69,7 +69,7 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
         case "get_job":
             made = result["models"]
             return str(
-                (f"{len(made)} candidates" if len(made) > 1 else result["model"])
+                (f"{len(made)} candidates" if len(made) > 1 else next(iter(made), result["model"]))
                 or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
             )
         case "compare_models":
@@ -92,9 +92,7 @@ def _compared(candidate: Mapping[str, Any]) -> str:
 
 
 def _diagnosis(result: Mapping[str, Any]) -> str:
-    none = [name for name, dimension in result["dimensions"].items() if dimension["signal"] == "none"]
-    words = f"{result['verdict']}: {result['reason']}" + (f"; no signal for {', '.join(none)}" if none else "")
-    return "; warning: ".join([words, *result["warnings"]])
+    return "; warning: ".join([f"{result['verdict']}: {result['reason']}", *result["warnings"]])
 
 
 def _counted(count: int, one: str, many: str | None = None) -> str:

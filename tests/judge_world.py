@@ -16,21 +16,27 @@ from servers.eval.server import build_room
 from tests.workshop import Workshop
 
 KOTONE = load_task("kotone")
+DRAW = 5  # of the rows: one in which the student finds what there is
 COPIES = 4  # of each text: more than a tenth of the 36 sealed rows, so that no further tightening may part them
 
 
 def rows() -> list[Example]:
-    """30 texts in four near-copies each, every row with a word and an id of its own."""
-    draw = random.Random(2)
+    """30 texts in four near-copies each, every row with a word and an id of its own; the text says a little of energy.
+
+    So little that a student finds it and the few sealed rows do not show it: the verdict is no promotion.
+    """
+    draw = random.Random(DRAW)
     letters = "bcdfghklmnprstvz"
 
     def word() -> str:
         return "".join(draw.choice(letters) + draw.choice("aeiou") for _ in range(4))
 
     found = []
-    for _ in range(30):
-        text = " ".join(word() for _ in range(18))
+    for number in range(30):
+        mood = ("wild", "calm")[number % 2]
+        text = " ".join([*(word() for _ in range(9)), mood, mood, mood, *(word() for _ in range(8))])
         target = {name: float(draw.randint(0, 100)) for name in KOTONE.names}
+        target["energy"] = float(draw.randint(20, 90) if mood == "wild" else draw.randint(0, 60))
         for _ in range(COPIES):
             own = word()
             found.append(Example(id=f"id-{own}", text=f"{text} {own}", target=target, source="import"))

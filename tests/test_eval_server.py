@@ -233,9 +233,9 @@ async def test_several_candidates_are_compared_at_once_and_pay_for_their_number(
     for candidate in candidates:
         assert candidate["corrected_p_better"] >= candidate["overall"]["p_better"]
         assert all(d["corrected_p"] >= d["p"] for d in candidate["by_dimension"].values())
-    # Texts without meaning, in six groups: by luck the student beat the constant on all six, by less than the rules do.
-    shown = [c["model"] for c in candidates if c["corrected_p_better"] <= compared["level"]]
-    assert [compared["best"]] == shown == [candidate_in(folder)] and compared["indistinguishable"] == ["rule"]
+    # Six groups show nothing of the little that the student has learned: nobody is named the best.
+    assert all(c["corrected_p_better"] > compared["level"] for c in candidates) and compared["best"] is None
+    assert set(compared["indistinguishable"]) == {"rule", candidate_in(folder)}
 
 
 async def test_a_champion_with_other_weights_than_were_put_into_service_is_not_compared_with(folder: Path):

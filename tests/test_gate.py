@@ -43,6 +43,7 @@ def fitness(**changes: object) -> Fitness:
         leaked_rows=0,
         p95_latency_ms=3.0,
         activity=ACTIVE,
+        differs_from_champion=0.8,
         has_prompt_arm=False,
     )
     return whole.model_copy(update=changes)
@@ -98,6 +99,7 @@ def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_ro
         "json_valid_rate",
         "served_by",
         "active",
+        "changed",
         "no_leakage",
         "p95_latency_ms",
         "prompt_arm",
@@ -110,6 +112,7 @@ def test_a_verdict_without_promotion_shows_nothing_that_depends_on_the_sealed_ro
         ({"json_valid_rate": 0.97}, "json_valid_rate", 0.97),
         ({"p95_latency_ms": 1300.0}, "p95_latency_ms", 1300.0),
         ({"leaked_rows": 1}, "no_leakage", 1),
+        ({"differs_from_champion": 0.0}, "changed", 0.0),
         ({"activity": ACTIVE.model_copy(update={"share": 0.0, "active": False})}, "active", 0.0),
     ],
 )

@@ -266,3 +266,43 @@ def test_medians_follow_their_definitions():
     assert weighted_median(values, weights) == 6.0  # half of the weight is at 9, half below
     assert weighted_median(values, np.ones(4)) == 2.5
     assert left_out_median(values)[:, 0].tolist() == [3.0, 3.0, 2.0, 2.0]
+
+
+def test_a_row_is_left_out_together_with_its_near_copies():
+    """Ours: exact by blocks of the hat matrix; the same as fitting without the group."""
+    random = np.random.default_rng(4)
+    features = sparse.csr_matrix(random.random((12, 6)))
+    targets, weights = random.normal(50, 10, (12, 2)), random.uniform(1, 3, 12)
+    together = np.array([0, 0, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8])
+
+    fit = fit_ridge(features, targets, weights, [0.5], -1e9, 1e9, together)
+
+    share = weights / weights.sum()
+    root = np.sqrt(share * len(weights))
+    centred = (features.toarray() - share @ features.toarray()) * root[:, None]
+    penalty = 0.5 * np.linalg.eigvalsh(centred @ centred.T).clip(0).mean()  # absolute, as all rows set it
+    for group in (0, 4, 1):
+        rest, held = together != group, together == group
+        own = weights[rest] / weights.sum() * len(weights)
+        design = np.hstack([np.ones((rest.sum(), 1)), features.toarray()[rest]])
+        ridge = np.diag([0.0] + [penalty] * 6)
+        beta = np.linalg.solve(design.T @ (own[:, None] * design) + ridge, design.T @ (own[:, None] * targets[rest]))
+        expected = np.hstack([np.ones((held.sum(), 1)), features.toarray()[held]]) @ beta
+        assert np.allclose(fit.left_out[held], expected, atol=1e-6)
+
+
+def test_a_dimension_that_only_near_copies_vouch_for_answers_the_constant():
+    """Bug: near copies with one label voted for one another, and a text model without signal was served."""
+    random = np.random.default_rng(11)
+    letters = list("bcdfghklmnprstvz")
+    words = ["".join(random.choice(letters, 5)) for _ in range(400)]
+    texts, targets = [], []
+    for _ in range(30):
+        text, label = " ".join(random.choice(words, 14)), random.uniform(0, 100)
+        for _ in range(5):
+            texts.append(f"{text} {random.choice(words)}")
+            targets.append([label])
+
+    student = Student.fit(texts, np.array(targets), ["a"], 0, 100)
+
+    assert student.description.dimensions[0].is_constant

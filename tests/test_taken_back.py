@@ -16,7 +16,13 @@ from tests.judge_world import KOTONE, gate
 
 pytestmark = pytest.mark.anyio
 FITNESS = Fitness(
-    json_valid_rate=1.0, served_rows=1, activity=None, leaked_rows=0, p95_latency_ms=None, has_prompt_arm=False
+    json_valid_rate=1.0,
+    served_rows=1,
+    activity=None,
+    leaked_rows=0,
+    p95_latency_ms=None,
+    differs_from_champion=1.0,
+    has_prompt_arm=False,
 )
 
 

@@ -38,6 +38,8 @@ class Fitness(Wire):
     """Over single requests after warm-up; None where it was not measured."""
     activity: Activity | None
     """How its answers to the diagnose rows differ from its base's; None where it was made from no base."""
+    differs_from_champion: float
+    """Share of the diagnose rows that it answers otherwise than the champion."""
     has_prompt_arm: bool
     """Whether the untrained base model was measured, so that the gate compares with it."""
 
@@ -64,6 +66,15 @@ def plain_checks(fitness: Fitness, rules: GateRules) -> list[Check]:
             f"{activity.distinct} different answers, more than 1",
             value=activity and activity.share,
             threshold=activity and 0.0,
+            evidence="diagnose rows",
+        ),
+        Check(
+            name="changed",
+            passed=fitness.differs_from_champion > 0,
+            detail=f"{fitness.differs_from_champion:.3f} of the rows answered otherwise than the champion does, "
+            "more than 0",
+            value=fitness.differs_from_champion,
+            threshold=0.0,
             evidence="diagnose rows",
         ),
         Check(

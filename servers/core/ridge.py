@@ -1,8 +1,8 @@
 """Ridge regression of several targets on sparse features, each with the penalty that predicts left-out rows best.
 
-Rows must be distinct texts: a copy of a row would vote for itself while it is left out. Errors of left-out rows are
-exact for given features (hat matrix, weighted, intercept not penalised), one eigendecomposition for all penalties.
-Above EXACT_ROWS rows the penalty comes from a fixed sample of them and the weights from conjugate gradients.
+A row is left out together with its group of near copies, which would vote for it. Errors of left-out rows are exact
+for given features (by blocks of the hat matrix, weighted, intercept not penalised), one eigendecomposition for all
+penalties. Above EXACT_ROWS rows the penalty comes from a fixed sample of them and the weights from conjugate gradients.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,12 @@ class LinearFit:
     """int (m,), the rows that `left_out` speaks of: all, or the sample."""
 
 
+def rows_left_out(n: int, exact_rows: int = EXACT_ROWS) -> NDArray[np.int64]:
+    """Which of n rows are predicted without themselves: all, or a fixed sample, in order."""
+    rows = np.arange(n)
+    return rows if n <= exact_rows else np.sort(np.random.default_rng(0).permutation(n)[:exact_rows])
+
+
 def fit_ridge(
     features: sparse.csr_matrix,
     targets: Floats,
@@ -39,6 +45,7 @@ def fit_ridge(
     penalties: Sequence[float],
     low: float,
     high: float,
+    groups: NDArray[np.int64] | None = None,
     exact_rows: int = EXACT_ROWS,
 ) -> LinearFit:
     """Fit every target with the penalty of least mean absolute error on left-out rows.
@@ -50,12 +57,11 @@ def fit_ridge(
         penalties: Candidates, relative to the mean eigenvalue, ascending; the larger one wins a tie.
         low: Predictions below are clipped to it.
         high: Predictions above are clipped to it.
+        groups: Near-copy group of each of `rows_left_out`; every row by itself where not given.
         exact_rows: The most rows whose kernel is decomposed; of more than these a sample chooses the penalty.
     """
-    rows = np.arange(len(targets))
-    if len(rows) > exact_rows:
-        rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:exact_rows])
-    kernel = _Kernel(features[rows], targets[rows], weights[rows])
+    rows = rows_left_out(len(targets), exact_rows)
+    kernel = _Kernel(features[rows], targets[rows], weights[rows], np.arange(len(rows)) if groups is None else groups)
     left_out = np.stack([np.clip(kernel.left_out(penalty), low, high) for penalty in penalties])  # (penalty, m, d)
     errors = np.abs(left_out - kernel.targets).mean(axis=1)
     # Rounded, so that the last bits of a linear algebra library cannot choose.
@@ -73,8 +79,12 @@ def fit_ridge(
 class _Kernel:
     """The centred, weighted kernel of some rows, and its eigendecomposition."""
 
-    def __init__(self, features: sparse.csr_matrix, targets: Floats, weights: Floats) -> None:
+    def __init__(
+        self, features: sparse.csr_matrix, targets: Floats, weights: Floats, groups: NDArray[np.int64]
+    ) -> None:
         n = len(targets)
+        sizes = np.bincount(groups)
+        self._blocks = [np.flatnonzero(groups == group) for group in np.flatnonzero(sizes > 1)]
         self.targets = targets
         self._share = weights / weights.sum()
         self._root = np.sqrt(self._share * n)  # weights of mean one
@@ -91,13 +101,18 @@ class _Kernel:
         self._projected = self._vectors.T @ self._residual
 
     def left_out(self, penalty: float) -> Floats:
-        """Prediction for every row by the fit without it, (n, d)."""
+        """Prediction for every row by the fit without its group, (n, d)."""
         shrink = self._values / (self._values + penalty * self.scale)
         leverage = self._squares @ shrink + self._share
-        fitted = self._vectors @ (shrink[:, None] * self._projected)
+        unexplained = self._residual - self._vectors @ (shrink[:, None] * self._projected)
         # A row of leverage one has no error without itself; then the fit says nothing and the mean is as good.
-        free = np.maximum(1 - leverage, 1e-9)[:, None]
-        left_out: Floats = self.targets - (self._residual - fitted) / free / self._root[:, None]
+        errors = unexplained / np.maximum(1 - leverage, 1e-9)[:, None]
+        for block in self._blocks:
+            vectors, root_share = self._vectors[block], np.sqrt(self._share[block])
+            influence = (vectors * shrink) @ vectors.T + np.outer(root_share, root_share)
+            # A group of all rows leaves nothing to predict from, hence a little more than one on the diagonal.
+            errors[block] = np.linalg.solve((1 + 1e-9) * np.eye(len(block)) - influence, unexplained[block])
+        left_out: Floats = self.targets - errors / self._root[:, None]
         return left_out
 
     def solution(self, features: sparse.csr_matrix, penalties: Floats) -> tuple[Floats, Floats]:

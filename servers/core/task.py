@@ -118,7 +118,7 @@ class Layout(Wire):
     text: list[str]
     target: list[str]
     """Dotted paths to a mapping from dimension to value, or to a string with one as JSON; '' is the row itself."""
-    split: list[str] = ["split", "meta.split", "subset", "partition"]
+    split: list[str] = ["split", "meta.split", "subset", "partition", "dataset_split", "fold"]
     """Which split of its own the source puts the row in; told, and never followed."""
     source: list[str] = ["source", "meta.source", "meta.generation_source"]
     """Who or what made the row, so that those who label differently are found."""

@@ -115,7 +115,8 @@ class Choosing:
             ways=ways,
             chosen=chosen,
             to_gate=to_gate,
-            reason=_reason(ways, chosen, to_gate, f"{own.difference:+.2f} points, p {p:.2g}", len(rows)),
+            reason=_reason(ways, chosen, to_gate, f"{own.difference:+.2f} points, p {p:.2g}", len(rows))
+            + _fell_away(campaign, measured),
             decided_at=now(),
         )
 
@@ -193,6 +194,17 @@ def _chosen(campaign: Campaign, best: WayResult, measured: Sequence[tuple[Arm, E
         evaluation_id=evaluation.evaluation_id,
         dataset_version=version,
     )
+
+
+def _fell_away(campaign: Campaign, measured: Sequence[tuple[Arm, Evaluation]]) -> str:
+    """How many planned candidates there are none of, and why, where that is known."""
+    missing = len(campaign.arms) - len(measured)
+    if not missing:
+        return ""
+    outcomes = [rows.spec["outcome"] for rows in campaign.rows]
+    said = next((o[why] for o in outcomes for why in ("distrusted", "refused") if o and o.get(why)), None)
+    because = said or "no new rows, or training failed"
+    return f"; {missing} of {len(campaign.arms)} planned candidates fell away: {because}"
 
 
 def _reason(ways: Sequence[WayResult], chosen: Chosen | None, to_gate: bool, own: str, n: int) -> str:

@@ -103,7 +103,7 @@ class Judge:
             near_copy_threshold=card.near_copy_threshold,
             models={role: arm.served_by for role, arm in arms.items()},
             focus_dimensions=self._open.focus(opened.cycle),
-            fitness=self._open.fitness(opened.cycle, candidate, leaked),
+            fitness=self._open.fitness(opened.cycle, candidate, champion, leaked),
             expected_standard_error=self._open.foreseen_error(opened.cycle, card, [candidate, champion]),
             level=level,
             asked_at=now(),

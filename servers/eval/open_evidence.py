@@ -40,19 +40,25 @@ class OpenEvidence:
             raise ValueError(f"{model!r} was trained in {made.cycle}; {opened.cycle} judges what it trained itself")
         return self._datasets.train(card.name, made.dataset_version)
 
-    def fitness(self, cycle: str, candidate: ServedBy, leaked_rows: int) -> Fitness:
-        """What the plain checks look at, from the candidate's evaluation in this cycle.
+    def fitness(self, cycle: str, candidate: ServedBy, champion: ServedBy, leaked_rows: int) -> Fitness:
+        """What the plain checks look at, from the pair's evaluations in this cycle.
 
         Raises:
-            ValueError: it was not measured.
+            Gone: one of them was not measured.
+            ValueError: an evaluation is invalid.
         """
         measured = self.evaluation(cycle, candidate)
+        ours, theirs = (
+            [row.answer for row in self._evaluations.rows(self.evaluation(cycle, served).evaluation_id)]
+            for served in (candidate, champion)
+        )
         return Fitness(
             json_valid_rate=measured.metrics["json_valid_rate"] or 0.0,
             served_rows=measured.n,
             leaked_rows=leaked_rows,
             p95_latency_ms=measured.metrics["p95_inference_latency_ms"],
             activity=measured.differs_from_base,
+            differs_from_champion=sum(a != b for a, b in zip(ours, theirs, strict=True)) / len(ours),
             has_prompt_arm=self.prompt_model(cycle) is not None,
         )
 

@@ -23,8 +23,8 @@ FIRST_BYTES = 64  # enough to see how a file begins
 BATCH_ROWS = 1000  # of Parquet at a time
 SPLIT_WORDS = {
     "train": {"train", "training"},
-    "validation": {"validation", "valid", "val", "dev"},
-    "test": {"test", "testing", "holdout"},
+    "validation": {"validation", "valid", "val", "dev", "eval", "evaluation"},
+    "test": {"test", "testing", "holdout", "heldout", "frozen", "gate"},
 }
 OTHER_SEPARATORS = (";", "\t", "|")  # what spreadsheets write where the comma is the decimal mark
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,10 @@ def run(words: Sequence[str]) -> int:
         return _complain(str(error))
     except PermissionError as error:
         return _complain(workspace.denied(error))
-    print(json.dumps(found.model_dump(mode="json"), indent=2) if asked.json else _in_words(found))
+    try:
+        print(json.dumps(found.model_dump(mode="json"), indent=2) if asked.json else _in_words(found), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it closes stdout
     return 0 if found.agrees else 1
 
 

@@ -89,7 +89,7 @@ class Verifier:
         points = [
             Point(what="sealed rows", finding="agrees", detail=f"{len(rows)}, with the fingerprint that they had"),
             _compared("level", level_for_next(at_its_time), question.level, f"verdict {len(before) + 1}"),
-            _compared("verdict", again, record.verdict, how),
+            _compared("verdict", _figures(again), _figures(record.verdict), how),
             _compared(
                 "gate.json",
                 gate.model_dump(include=set(Told.model_fields)),
@@ -145,9 +145,9 @@ class Verifier:
         yield _checked("leakage", leaked, fitness.leaked_rows, "training rows near sealed ones")
         yield _checked(
             "fitness",
-            lambda: self._open.fitness(cycle, candidate, fitness.leaked_rows),
+            lambda: self._open.fitness(cycle, candidate, champion, fitness.leaked_rows),
             fitness,
-            "the candidate's evaluation on the diagnose rows",
+            "the pair's evaluations on the diagnose rows",
         )
         yield _checked(
             "foreseen error",
@@ -190,6 +190,14 @@ def _decided(
         return decide(question, rows, kept), None
     except ValueError as error:
         return None, str(error)
+
+
+def _figures(verdict: Verdict | None) -> object:
+    """A verdict without its sentences, which another version of the program may word otherwise."""
+    if verdict is None:
+        return None
+    checks = [check.model_dump(exclude={"detail", "evidence"}) for check in verdict.checks]
+    return verdict.model_dump(exclude={"reason", "checks"}) | {"checks": checks}
 
 
 def _checked(what: str, find: Callable[[], object], noted: object, detail: str) -> Point:
