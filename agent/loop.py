@@ -80,7 +80,7 @@ class Run:
 
     def _is_stuck(self, left: int) -> bool:
         """Whether another cycle would only find again what the last one stopped for."""
-        if not self._turns or self._turns[-1].verdict != "stopped" or self._turns[-1].rows_added:
+        if not self._turns or self._turns[-1].verdict != "stopped" or self._turns[-1].rows_added is not None:
             return False
         more = f"{left} more {'cycle' if left == 1 else 'cycles'} would stop the same way"
         self._desk.progress.say(f"The data are as they were, so {more}; the run ends here.", "bold")

@@ -22,12 +22,15 @@ from training_jobs.sample import sample
 MODEL = "student-0123456789ab"
 
 
+PLACES = ("trains", "a rainy market", "two old sisters", "winter mornings", "my garden wall", "ships", "the last bus")
+
+
 def rows(task: Task, n: int = 20) -> list[Example]:
     """Rows whose first dimension follows a word."""
     return [
         Example(
             id=f"r{number}",
-            text=f"a {'calm' if number % 2 else 'fast'} piece {number}",
+            text=f"a {'calm' if number % 2 else 'fast'} piece for {PLACES[number % len(PLACES)]} {number}",
             target=dict.fromkeys(task.names, 50.0) | {task.names[0]: 20.0 if number % 2 else 80.0},
             source="import",
         )

@@ -57,7 +57,10 @@ def test_a_campaign_compares_five_ways_and_one_candidate_reaches_the_gate(finish
     assert isinstance(cycle.campaign, CampaignShown) and cycle.campaign.chosen is not None
     assert {way.way for way in cycle.campaign.ways} == set(WAYS)
     assert {way.way: way.seeds for way in cycle.campaign.ways} == dict.fromkeys(WAYS, 2) | {"no_new_data": 1}
-    assert cycle.verdict == "promote" and cycle.champion_after == cycle.campaign.chosen.model
+    told = read(finished.folder / "loop" / "cycle_1" / "gate.json")
+    serves = told["candidate"] if cycle.verdict == "promote" else told["champion"]
+    assert (cycle.verdict, cycle.champion_after) == (told["outcome"], serves)
+    assert told["candidate"] == cycle.campaign.chosen.model
     assert len(list((finished.folder / "jobs").glob("campaign-*"))) == 1
     verdicts = [row for file in (finished.folder / "sealed").rglob("verdicts.jsonl") for row in rows(file)]
     assert [verdict["question"]["cycle"] for verdict in verdicts] == [f"begin_{DEMO}", "cycle_1"]
@@ -80,7 +83,8 @@ def test_every_way_becomes_an_entry_and_the_judged_one_has_its_verdict(finished:
     assert [(p["way"], p["difference"], p["worked"]) for p in policies] == [
         (way["way"], way["difference"], way["worked"]) for way in result["ways"]
     ]
-    assert {p["way"]: p["gate"] for p in policies if p["gate"]} == {result["chosen"]["way"]: "promote"}
+    outcome = read(finished.folder / "loop" / "cycle_1" / "gate.json")["outcome"]
+    assert {p["way"]: p["gate"] for p in policies if p["gate"]} == {result["chosen"]["way"]: outcome}
 
 
 def test_a_careful_model_takes_the_campaign_to_the_same_end(finished: Finished, beginning: Path, tmp_path: Path):

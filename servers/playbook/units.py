@@ -89,7 +89,7 @@ _NAMED: list[tuple[str, Quantity]] = [
     (r"dropped|dropped_.+|leakage|copies|resemblance|outliers", ROWS),
     (r"error_before|error_after|smallest_visible|noise_ceiling|largest", POINTS),
     # The gate's checks: a p-value beside its level, an error beside another, a share, a count.
-    (r".+_better_than_champion|no_dimension_shown_worse|json_valid_rate_sealed|served_by|active", SHARE),
+    (r".+_better_than_champion|no_dimension_shown_worse|json_valid_rate_sealed|served_by|active|changed", SHARE),
     (r"vector_mae_.+_than_.+|no_dimension_much_worse", POINTS),
     (r"no_leakage", ROWS),
 ]
