@@ -190,7 +190,7 @@ def test_a_simulation_that_fails_leaves_the_page_as_it_was(tmp_path: Path, monke
     monkeypatch.setattr(page, "PAGE", tmp_path / "proof.md")
     monkeypatch.setattr(page, "PARTS", ("one", "two"))
     monkeypatch.setattr(page, "section", lambda part: ("## " + part, part == "one"))
-    assert page.main() == 1
+    assert page.main([]) == 1
     written = (tmp_path / "proof.md").read_text()
     assert "## one" in written and "## two" in written
 
@@ -198,5 +198,5 @@ def test_a_simulation_that_fails_leaves_the_page_as_it_was(tmp_path: Path, monke
     monkeypatch.setattr(page, "PAGE", tmp_path / "proof.md")
     monkeypatch.setattr(page, "PARTS", ("no_such_part",))
     with pytest.raises(RuntimeError, match="no_such_part ended with 1 and printed no section"):
-        page.main()
+        page.main([])
     assert (tmp_path / "proof.md").read_text() == written

@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def sections_there() -> dict[str, str]:
     return {part: one for part in PARTS for one in there if f"-m tests.proof.{part}" in one}
 
 
-def main() -> int:
-    asked = sys.argv[1:] or list(PARTS)
+def main(parts: Sequence[str]) -> int:
+    asked = list(parts) or list(PARTS)
     if unknown := [part for part in asked if part not in PARTS]:
         print(f"no part {unknown[0]!r}; known: {', '.join(PARTS)}", file=sys.stderr)
         return 2
@@ -69,4 +70,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
