@@ -16,7 +16,7 @@ from servers.core.answers import Answer
 from servers.core.arms import load_arm
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import read_json, read_jsonl, write_jsonl
-from servers.core.job_files import TrainResult, TrainSpec, locked_pid
+from servers.core.job_files import TrainResult, TrainSpec, is_alive, locked_pid
 from servers.core.jobs import ENDED, JobStore
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
@@ -169,6 +169,9 @@ def test_a_job_that_was_killed_is_asked_again(world: World):
     write_jsonl(world.jobs / f".{job_id}" / "predictions.jsonl", [])
     if (pid := locked_pid(world.jobs / job_id)) is not None:
         os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while is_alive(world.jobs / job_id) and time.monotonic() < deadline:  # else it is found running, and then dead
+        time.sleep(0.01)
 
     assert len(world.sample()) == len(world.rows)
     assert list(world.jobs.iterdir()) == []
