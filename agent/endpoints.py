@@ -22,6 +22,10 @@ ROOMS = {
     "playbook": "servers.playbook",
     "wandb": "servers.wandb_local",
 }
+# What the house's servers look at; a child inherits nothing else of ours.
+PASSED_ON = re.compile(
+    r"(WANDB|WEAVE|WF|MISTRAL|HF|HUGGINGFACE|ETUDE)_[A-Z0-9_]+|SSL_CERT_(FILE|DIR)|HTTPS?_PROXY|NO_PROXY"
+)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -58,10 +62,15 @@ def place(artifacts: Path | None, task: str | None, config: Path | None) -> list
     return [f"{option}={value}" for option, value in given.items() if value is not None]
 
 
-def own_servers(artifacts: Path, task: str | None, config: Path | None) -> dict[str, Endpoint]:
-    """The five servers of this house, each as a child of this interpreter."""
+def own_servers(
+    artifacts: Path, task: str | None, config: Path | None, environment: Mapping[str, str] = os.environ
+) -> dict[str, Endpoint]:
+    """The five servers of this house, each as a child of this interpreter, with the keys that are set."""
     where = place(artifacts, task, config)
-    return {name: Stdio(command=sys.executable, args=["-m", module, *where]) for name, module in ROOMS.items()}
+    keys = {name: value for name, value in environment.items() if PASSED_ON.fullmatch(name)}
+    return {
+        name: Stdio(command=sys.executable, args=["-m", module, *where], env=keys) for name, module in ROOMS.items()
+    }
 
 
 def is_ours(endpoint: Endpoint) -> bool:

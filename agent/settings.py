@@ -80,6 +80,13 @@ class Settings(BaseModel):
     task: str | None = None
     """Name or file of the task; the servers have a default."""
     dataset: str = "demo"
+    tracking: dict[str, Any] = {}
+    teacher: dict[str, Any] = {}
+    prompt: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    jobs: dict[str, Any] = {}
+    budget: dict[str, Any] = {}
+    """These six are the servers', as `sealed` is the eval server's; they check them when they start."""
     agent: AgentSettings = AgentSettings()
 
 

@@ -29,6 +29,7 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from servers import VERSION
+from servers.core.services import Services
 from servers.core.settings import Settings, load_settings
 from servers.core.task import Task
 from servers.core.words import refusal
@@ -186,15 +187,16 @@ def _words(error: Exception, workspace: Workspace) -> str:
     return str(error)
 
 
-def serve(room: str, what: str, build: Callable[[Workspace, Task], Room], arguments: Sequence[str]) -> int:
+def serve(room: str, what: str, build: Callable[[Workspace, Task, Services], Room], arguments: Sequence[str]) -> int:
     """Serve a room over stdio until the client leaves; the exit code. Words go to stderr, stdout is the protocol's."""
     parsed = server_arguments(room, what).parse_args(arguments)
     try:
-        workspace, task = settings_from(parsed).open()
+        settings = settings_from(parsed)
+        workspace, task = settings.open()
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build(workspace, task))
+    run_stdio(lambda: build(workspace, task, Services.here(settings)))
     return 0
 
 

@@ -15,6 +15,7 @@ from servers.core.disk import now, write_json
 from servers.core.evaluations import Evaluation, ScoredRow
 from servers.core.job_files import CampaignSpec, CampaignTrained, Progress, TrainResult, TrainSpec, write_wire
 from servers.core.registry import Registry
+from servers.core.services import Services
 from servers.eval.custody import Custody
 from servers.eval.server import build_room as build_eval
 from servers.playbook.cycles import open_cycle
@@ -46,7 +47,7 @@ class CampaignWorld(World):
 
     async def opened(self, campaign: bool = True) -> str:
         """Open the next cycle and bring it to where its candidates are planned."""
-        cycle = open_cycle(self.workspace, self.task, self.dataset, campaign)
+        cycle = open_cycle(self.workspace, self.task, Services(), self.dataset, campaign)
         await self.measure(cycle, "constant", "rule")
         async with Client(build_eval(self.workspace, self.task).server) as client:
             found = await call(client, "diagnose_dataset", cycle=cycle)

@@ -16,6 +16,7 @@ from mcp import Client
 from servers.augment.server import build_room as build_augment
 from servers.core.job_files import RESULT, CampaignSpec, is_alive, locked_pid
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.services import Services
 from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
 from servers.retrain.campaigning import start_campaign
@@ -78,7 +79,7 @@ def test_one_job_trains_every_arm_as_a_training_of_its_own_would(planned: Planne
     again = started(world, planned.plan_id)
     arms = [status for status in JobStore(world.workspace).list() if status.kind == "train"]
     tracker = LocalTracker(world.workspace.tracking_file)
-    log_job(world.workspace, tracker, job)
+    log_job(world.workspace, tracker, Services(), job)
 
     assert first.kind == "campaign" and job.state == "succeeded" and again.attempt == 1
     assert [(arm.state, arm.model) for arm in arms] == [("succeeded", model) for model in job.models]

@@ -65,7 +65,7 @@ async def test_request_texts_and_a_callers_own_words_come_back_short_and_clean(t
     texts = [LONG.format(word=word, letter=word, place=f"{word} yard") for word in ("red", "green", "blue")]
     drafts = [Draft(text, (label,), None, {}) for text, label in zip(texts, labels, strict=True)]
     judge, trainer = (Client(build(world.workspace, world.task).server) for build in (build_eval, build_retrain))
-    maker = Client(build_augment(world.workspace, world.task, ScriptedTeacher(drafts)).server)
+    maker = Client(build_augment(world.workspace, world.task, teacher=ScriptedTeacher(drafts)).server)
 
     async with world.playbook() as playbook, judge, maker, trainer:
         cycle = (await seen.call(playbook, "open_cycle", dataset="small"))["cycle"]

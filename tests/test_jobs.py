@@ -273,7 +273,7 @@ def test_a_sampling_times_each_request_where_it_is_asked_to(tmp_path: Path):
         task=TASK,
         model_dir=f"../{JOB}/model",
         texts_file="../../diagnose.jsonl",
-        single=True,
+        timed=1000,
     )
 
     store.start(sampling)

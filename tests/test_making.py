@@ -12,6 +12,7 @@ from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.demo_world.world import World
 from servers.core.near_copies import SKETCH_FILE, Sketch
+from servers.core.services import Services
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 from tests.doubles.clauses import clause_rows, clause_task
@@ -44,13 +45,13 @@ def imported(folder: Path, task: Task, train: list[Example], diagnose: list[Exam
 def opened(card: Card) -> Opening:
     return Opening(
         schema=1, cycle="cycle_1", kind="cycle", dataset=card.name, dataset_version=card.fingerprint,
-        champion="constant", opened_at="2026-01-01T00:00:00.000Z",
+        champion="constant", opened_at="2026-01-01T00:00:00.000Z", backends=Services().backends(card),
     )  # fmt: skip
 
 
 def make(folder: Path, drafts: list[Draft], replay: int = 0, train: list[Example] | None = None) -> Made:
     workspace, card = imported(folder, KOTONE, train or demo("train"), demo("diagnose"))
-    making = Making(workspace, KOTONE, ScriptedTeacher(drafts))
+    making = Making(workspace, KOTONE, teacher=ScriptedTeacher(drafts))
     return making.make(opened(card), card, "augment-1", ["nostalgia", "acousticness"], 100, replay, 1)
 
 

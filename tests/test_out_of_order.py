@@ -135,7 +135,7 @@ async def test_a_plan_from_before_the_new_rows_is_not_trained(shop: Workshop, wo
         Draft(f"a {word} song about {word} ships", (label,), None, {})
         for word, label in zip(WORDS, labels, strict=False)
     ]
-    async with Client(build_augment(world.workspace, world.task, ScriptedTeacher(drafts)).server) as maker:
+    async with Client(build_augment(world.workspace, world.task, teacher=ScriptedTeacher(drafts)).server) as maker:
         made = await call(maker, "augment_dataset", plan_id=rows["plan_id"])
 
     stale = await shop.refusal("start_retrain", plan_id=early["plan_id"])

@@ -15,6 +15,7 @@ from servers.core.disk import write_json
 from servers.core.job_files import TrainResult, write_wire
 from servers.core.models import model_digest
 from servers.core.registry import Registry
+from servers.core.services import Services
 from servers.core.student import Student, StudentHparams
 from servers.core.task import load_task
 from servers.core.tracking import LocalTracker
@@ -51,7 +52,7 @@ class World:
 
     def open_cycle(self) -> None:
         """Open a cycle, or find the open one, and diagnose its data."""
-        self.cycle = open_cycle(self.workspace, TASK, "small")
+        self.cycle = open_cycle(self.workspace, TASK, Services(), "small")
         write_json(self.workspace.cycle_dir(self.cycle) / "diagnosis.json", {"schema": 1, "verdict": "train"})
 
     def client(self) -> Client:

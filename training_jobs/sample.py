@@ -1,7 +1,7 @@
 """Let a saved student answer texts: `python -m training_jobs.sample JOB_DIR`.
 
-`predictions.jsonl` gets one answer a row of the texts file, and nothing is scored. With `"single": true` each text is a
-request of its own and is timed, after one to warm up.
+`predictions.jsonl` gets one answer a row of the texts file, and nothing is scored. The first `timed` texts are requests
+of their own, timed after one to warm up.
 """
 
 import sys
@@ -13,12 +13,14 @@ from servers.core.arms import StudentArm
 from servers.core.disk import read_jsonl, write_jsonl
 from servers.core.job_files import PREDICTIONS, SampleResult, SampleSpec
 from servers.core.models import model_digest
-from servers.core.student import Student
+from servers.core.student import FAMILY, Student
 from training_jobs.job import VERSIONS, Job, run
 
 
 def sample(job: Job[SampleSpec]) -> None:
     spec = job.spec
+    if spec.arm != FAMILY or spec.model_dir is None:
+        raise ValueError(f"this program lets a saved {FAMILY} answer, not {spec.arm!r} from {spec.model_dir!r}")
     job.say("loading the model", of=2)
     folder = job.file(spec.model_dir)
     digest = model_digest(folder)
@@ -29,7 +31,9 @@ def sample(job: Job[SampleSpec]) -> None:
 
     job.say(f"answering {len(rows)} texts", of=2)
     texts = [text for _, text in rows]
-    timed = _one_by_one(arm, texts) if spec.single else [(words, None) for words in arm.answer(texts)]
+    timed = _one_by_one(arm, texts[: spec.timed]) if spec.timed else []
+    if left := texts[spec.timed :]:
+        timed += [(words, None) for words in arm.answer(left)]
     answers = [
         Answer(id=name, text=words, latency_ms=latency_ms, served_by=arm.served_by)
         for (name, _), (words, latency_ms) in zip(rows, timed, strict=True)

@@ -10,12 +10,12 @@ from servers.augment.aim import Aim, ThinRange, ThinWord
 from servers.augment.making import Made, Making, Outcome
 from servers.augment.replay import refuse_too_many
 from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Teacher
-from servers.core.backends import backends_for
 from servers.core.campaign import PAIRS_FILE, refuse_campaign
 from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -78,11 +78,13 @@ class AugmentationSpec(Wire):
 class Augmenting:
     """Plans and their execution for one task."""
 
-    def __init__(self, workspace: Workspace, task: Task, teacher: Teacher | None = None) -> None:
-        self._workspace, self._task = workspace, task
+    def __init__(
+        self, workspace: Workspace, task: Task, services: Services | None = None, teacher: Teacher | None = None
+    ) -> None:
+        self._workspace, self._task, self._services = workspace, task, services or Services()
         self._datasets = DatasetStore(workspace)
         self._evaluations = EvaluationStore(workspace)
-        self._making = Making(workspace, task, teacher)
+        self._making = Making(workspace, task, self._services, teacher)
 
     def plan(self, cycle: str, focus: Sequence[str], new_rows: int | None, replay_rows: int | None) -> AugmentationSpec:
         """Write down what is to be made.
@@ -133,7 +135,7 @@ class Augmenting:
         n_new = min(n_new, int(card.rows.train * MAX_NEW_SHARE))
         n_replay = self._task.augment.replay_rows if replay_rows is None else replay_rows
         refuse_too_many(n_replay, self._datasets.train(card.name, card.fingerprint))
-        teacher = backends_for(card).teacher
+        teacher = self._services.backends(card).teacher
         made_of = [cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher]
         aim = self._making.aim(opened, card, focus)
         return AugmentationSpec(

@@ -16,11 +16,11 @@ from servers.augment.teachers import DemoWorldTeacher, Teacher
 from servers.augment.trust import Trust, trust_in_recombination
 from servers.core.answers import InvalidAnswer, parse_answer
 from servers.core.arms import load_arm
-from servers.core.backends import backends_for
 from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.evaluations import EvaluationStore
 from servers.core.near_copies import SKETCH_FILE, Sketch
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -72,15 +72,19 @@ class Made:
 class Making:
     """Makes rows for one task; what it makes is saved by whoever asked."""
 
-    def __init__(self, workspace: Workspace, task: Task, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, task: Task, services: Services | None = None, teacher: Teacher | None = None
+    ) -> None:
         """Open it.
 
         Args:
             workspace: Where datasets, models and evaluations lie.
             task: What the rows are for.
+            services: What may be used; embedded parts only where not given.
             teacher: Who writes; the configuration's where not given.
         """
         self._workspace, self._task, self._given = workspace, task, teacher
+        self._services = services or Services()
         self._datasets = DatasetStore(workspace)
         self._evaluations = EvaluationStore(workspace)
 
@@ -154,7 +158,7 @@ class Making:
     def _teacher(self, opened: Opening, parent: Card) -> Teacher:
         if self._given is not None:
             return self._given
-        if backends_for(parent).teacher == DemoWorldTeacher.name:
+        if self._services.backends(parent).teacher == DemoWorldTeacher.name:
             return DemoWorldTeacher(int(parent.name.removeprefix("demo").removeprefix("-") or 0))
         return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))
 

@@ -11,10 +11,10 @@ from servers.augment.campaigning import Campaigning
 from servers.augment.making import Outcome
 from servers.augment.publishing import publish
 from servers.augment.teachers import Teacher
-from servers.core.backends import backends_for
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
 from servers.core.dataset import DatasetStore, Example, SplitSizes
 from servers.core.recipes import HparamChange
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
@@ -94,10 +94,12 @@ class Published(Wire):
     files: list[str]
 
 
-def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None) -> Room:
+def build_room(
+    workspace: Workspace, task: Task, services: Services | None = None, teacher: Teacher | None = None
+) -> Room:
     """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
-    room = Room("augment", INSTRUCTIONS, workspace)
-    datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, teacher)
+    room, services = Room("augment", INSTRUCTIONS, workspace), services or Services()
+    datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, services, teacher)
     campaigning = Campaigning(workspace, task, augmenting)
 
     @room.reads()
@@ -159,7 +161,7 @@ def build_room(workspace: Workspace, task: Task, teacher: Teacher | None = None)
             left_out=campaign.left_out,
             seeds=campaign.seeds,
             candidates=len(campaign.arms),
-            teacher=backends_for(datasets.head(campaign.dataset)).teacher,
+            teacher=services.backends(datasets.head(campaign.dataset)).teacher,
             cost_usd=0.0,
             next="augment_dataset",
         )

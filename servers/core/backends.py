@@ -1,6 +1,5 @@
-"""Which service stands behind each part, and which of them are embedded: chosen here, shown wherever results are."""
+"""Which service stands behind each part: what is embedded is labelled as such wherever results are shown."""
 
-from servers.core.dataset import Card
 from servers.core.wire import Wire
 
 STAND_IN = "etude-wandb-local"  # how the W&B stand-in names itself in its handshake
@@ -10,25 +9,16 @@ class Backends(Wire):
     """What a run works with. Without keys every part is embedded."""
 
     tracking: str
-    """Where runs and traces go: local = SQLite in the artifacts folder."""
+    """Where runs and traces go: local = SQLite in the artifacts folder; wandb = there as well."""
     teacher: str
-    """Who writes new examples: demo-world = the generator itself, recombination = clauses of the own train rows."""
+    """Who writes new examples: demo-world = the generator itself, recombination = clauses of the own train rows, else a
+    language model's name."""
     model: str
-    """The model in the loop: student = the CPU text model."""
+    """The model in the loop: student = the CPU text model, else the base of a LoRA adapter."""
     jobs: str
-    """Where training runs: local = processes of this machine."""
+    """Where training runs: local = processes of this machine, huggingface = Hugging Face Jobs."""
 
-
-def backends_for(card: Card) -> Backends:
-    """The backends for one dataset."""
-    return Backends(
-        tracking="local",
-        teacher="demo-world" if card.synthetic else "recombination",
-        model="student",
-        jobs="local",
-    )
-
-
-def tracking_coordinates(task_name: str) -> tuple[str, str]:
-    """Entity and project under which runs and traces of a task are kept."""
-    return "local", f"etude-{task_name}"
+    def is_embedded(self, part: str) -> bool:
+        """Whether a part needs no account: its results are labelled so."""
+        embedded = {"tracking": ["local"], "teacher": ["demo-world", "recombination"], "jobs": ["local"]}
+        return getattr(self, part) in embedded.get(part, ["student"])

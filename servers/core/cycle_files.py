@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from servers.core.backends import Backends
 from servers.core.disk import read_json
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -23,6 +24,8 @@ class Opening(Wire):
     opened_at: str
     campaign: bool = False
     """Whether several ways are tried on the diagnose rows before one candidate reaches the gate."""
+    backends: Backends
+    """What the cycle works with; another configuration is for the next one."""
 
 
 def opening(workspace: Workspace, cycle: str) -> Opening:

@@ -18,6 +18,7 @@ from servers.core.disk import now, open_or_create, read_json, write_json
 from servers.core.task import Task
 from servers.core.wire import Wire
 
+ArmKind = Literal["student", "prompt", "teacher", "fine_tuned"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
@@ -25,6 +26,40 @@ METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model"
 TRACKED = "tracked.json"  # which end of the job the tracker knows
 LOCK = "job.lock"
 LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
+
+
+class EndpointSpec(Wire):
+    """A language model at an endpoint of Mistral's API; its key, if any, is in the environment."""
+
+    model: str
+    server_url: str | None
+    """Null for Mistral's own server."""
+    timeout_s: float
+    concurrency: int
+    usd_per_million_input: float
+    usd_per_million_output: float
+    max_usd: float
+    """The job ends, with what it has, before it could spend more than this."""
+
+
+class RemoteSpec(Wire):
+    """Where a job runs that does not run on this machine: one Hugging Face Job."""
+
+    namespace: str
+    flavor: str
+    image: str
+    timeout_s: int
+    usd_per_minute: float
+    """Of the flavor, as the service listed it when the job was quoted."""
+
+
+class Usage(Wire):
+    """What an endpoint was asked, as it counted it."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    usd: float
 
 
 class TrainSpec(Wire):
@@ -49,6 +84,11 @@ class TrainSpec(Wire):
     """Examples to learn from."""
     texts_file: str
     """Examples to follow the training on, never learned from."""
+    base: str | None = None
+    """What an adapter is trained on: a repository of the Hub, or a folder; null for a family that has none."""
+    base_revision: str | None = None
+    remote: RemoteSpec | None = None
+    """Null where it runs on this machine."""
 
 
 class SampleSpec(Wire):
@@ -61,11 +101,21 @@ class SampleSpec(Wire):
     task: Task
     cycle: str | None = None
     plan_id: str | None = None
-    model_dir: str
+    arm: ArmKind = "student"
+    model_dir: str | None = None
+    """The weights of an arm that has any."""
+    base: str | None = None
+    """What the adapter in `model_dir` was trained on."""
+    base_revision: str | None = None
+    endpoint: EndpointSpec | None = None
+    """Who answers, for an arm without weights here."""
+    shots_file: str | None = None
+    """Examples that are shown before the question."""
     texts_file: str
     """Rows with `id` and `text`; anything else in them is not looked at."""
-    single: bool = False
-    """Whether each text is a request of its own and is timed."""
+    timed: int = 0
+    """How many of the first texts are requests of their own, one after the other, and timed after a warm-up."""
+    remote: RemoteSpec | None = None
 
 
 class CampaignSpec(Wire):
@@ -133,6 +183,8 @@ class SampleResult(Wire):
     digest: str
     rows: int
     seconds: float
+    usage: Usage | None = None
+    """Null for an arm that costs nothing."""
     versions: dict[str, str]
 
 

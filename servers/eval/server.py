@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from servers.core.arms import load_arm
-from servers.core.backends import Backends, backends_for, tracking_coordinates
+from servers.core.backends import Backends
 from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
@@ -14,6 +14,7 @@ from servers.core.diagnosis import Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.served import Activity
+from servers.core.services import Services
 from servers.core.source_splits import splits_of_source
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
@@ -99,14 +100,14 @@ class Failures(Wire):
     next_offset: int | None
 
 
-def build_room(workspace: Workspace, task: Task) -> Room:
+def build_room(workspace: Workspace, task: Task, services: Services | None = None) -> Room:
     """The eval server over one artifacts folder, for one task."""
-    room = Room("eval", INSTRUCTIONS, workspace)
+    room, services = Room("eval", INSTRUCTIONS, workspace), services or Services()
     datasets, evaluations = DatasetStore(workspace), EvaluationStore(workspace)
     custody, judge = Custody(workspace, task), Judge(workspace, task)
     choosing = Choosing(workspace)
     tracker = LocalTracker(workspace.tracking_file)
-    entity, project = tracking_coordinates(task.name)
+    entity, project = services.coordinates(task.name)
     measuring = Measuring(task, evaluations, tracker, entity, project)
 
     @room.reads()
@@ -138,7 +139,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
             dataset_version=card.fingerprint,
             rows=card.rows.model_dump(),
             synthetic=card.synthetic,
-            backends=backends_for(card),
+            backends=services.backends(card),
             next="open_cycle",
         )
 

@@ -2,6 +2,7 @@
 
 import sys
 
+from servers.core.services import Services
 from servers.playbook.closing import render_again
 from servers.playbook.cycles import newest
 from servers.playbook.server import build_room
@@ -16,14 +17,15 @@ def main() -> int:
     parser.add_argument("cycle", nargs="?", help="cycle to report on (default: the newest)")
     arguments = parser.parse_args()
     try:
-        workspace, task = settings_from(arguments).open()
+        settings = settings_from(arguments)
+        workspace, task = settings.open()
         if arguments.word == "report":
             print(render_again(workspace, task, arguments.cycle or newest(workspace)))
             return 0
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build_room(workspace, task))
+    run_stdio(lambda: build_room(workspace, task, Services.here(settings)))
     return 0
 
 

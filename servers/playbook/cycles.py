@@ -6,6 +6,7 @@ from servers.core.cycle_files import Opening, opening
 from servers.core.dataset import DatasetStore
 from servers.core.disk import now, write_json
 from servers.core.registry import Registry
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wear import verdicts_asked, worn_out
 from servers.core.wire import Wire
@@ -36,7 +37,7 @@ class CycleState(Wire):
     """promote, hold, undecided or stopped, once the cycle is closed."""
 
 
-def open_cycle(workspace: Workspace, task: Task, dataset: str, campaign: bool = False) -> str:
+def open_cycle(workspace: Workspace, task: Task, services: Services, dataset: str, campaign: bool = False) -> str:
     """Open a cycle, or find the open one of this dataset, and return its id.
 
     A beginning has one way, so it is never a campaign.
@@ -68,6 +69,7 @@ def open_cycle(workspace: Workspace, task: Task, dataset: str, campaign: bool = 
         champion=champion or "constant",
         opened_at=now(),
         campaign=campaign and champion is not None,
+        backends=services.backends(head),
     )
     write_json(workspace.cycle_dir(cycle) / "cycle.json", opened.model_dump(mode="json", by_alias=True))
     return cycle

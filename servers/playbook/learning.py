@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from servers.core.backends import backends_for
 from servers.core.campaign import CampaignResult, Way, WayResult
 from servers.core.dataset import DatasetStore
 from servers.core.evaluations import Evaluation, EvaluationStore
@@ -41,7 +40,7 @@ def _entry(workspace: Workspace, facts: Facts, way: WayResult, champion: str, ou
             "cycle": facts.cycle,
             "dataset": facts.opening.dataset,
             "task": facts.card.task,
-            "teacher": backends_for(facts.card).teacher if way.rows_added else None,
+            "teacher": facts.opening.backends.teacher if way.rows_added else None,
             "held_over": _held_over(workspace, facts),
             "champion_evaluation": champion,
             "gate": outcome,

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from servers.core.campaign import Way, Worked
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -48,9 +49,9 @@ class PlaybookWritten(Wire):
     next: str
 
 
-def build_room(workspace: Workspace, task: Task) -> Room:
+def build_room(workspace: Workspace, task: Task, services: Services | None = None) -> Room:
     """The playbook server over one artifacts folder, for one task."""
-    room = Room("playbook", INSTRUCTIONS, workspace)
+    room, services = Room("playbook", INSTRUCTIONS, workspace), services or Services()
 
     @room.writes()
     def open_cycle(
@@ -59,7 +60,7 @@ def build_room(workspace: Workspace, task: Task) -> Room:
         """Open a cycle on a dataset, or find its open one; the first begins the dataset, against the constant.
         Next: the calls in next_steps.
         """
-        return cycle_state(workspace, task, open_or_find(workspace, task, dataset, campaign))
+        return cycle_state(workspace, task, open_or_find(workspace, task, services, dataset, campaign))
 
     @room.reads()
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from servers.core.backends import backends_for
 from servers.core.definitions import definitions_for
 from servers.core.disk import digest, now, read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
@@ -131,9 +130,12 @@ def _history(workspace: Workspace, this: CycleShown) -> list[CycleShown]:
 
 
 def _backends(facts: Facts) -> list[BackendShown]:
-    """What did the work; all of it embedded but the W&B server, which says what it is."""
-    parts = backends_for(facts.card).model_dump()
-    shown = [BackendShown(part=part, label=label, embedded=True) for part, label in parts.items()]
+    """What did the work, and whether it is embedded."""
+    backends = facts.opening.backends
+    shown = [
+        BackendShown(part=part, label=label, embedded=backends.is_embedded(part))
+        for part, label in backends.model_dump().items()
+    ]
     if facts.snapshot is not None:
         server = facts.snapshot["server"]
         label = f"{server['name']} {server['version']}"

@@ -13,6 +13,7 @@ from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
 from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
+from servers.core.services import Services
 from servers.core.student import StudentHparams
 from servers.core.task import Task
 from servers.core.tracking import LocalTracker
@@ -94,16 +95,16 @@ class Service(Wire):
     next: str
 
 
-def build_room(workspace: Workspace, task: Task) -> Room:
+def build_room(workspace: Workspace, task: Task, services: Services | None = None) -> Room:
     """The retrain server over one artifacts folder, for one task."""
-    room = Room("retrain", INSTRUCTIONS, workspace)
+    room, services = Room("retrain", INSTRUCTIONS, workspace), services or Services()
     jobs, registry, datasets = JobStore(workspace), Registry(workspace), DatasetStore(workspace)
     planning, releasing = Planning(workspace, task, jobs), Releasing(workspace, task)
     tracker = LocalTracker(workspace.tracking_file)
 
     def seen(job: JobStatus) -> JobResult:
         """A job as the caller sees it; one that has ended is in the tracker by then."""
-        log_job(workspace, tracker, job)
+        log_job(workspace, tracker, services, job)
         return _job_result(job)
 
     @room.writes()

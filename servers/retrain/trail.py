@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from servers.core.backends import tracking_coordinates
 from servers.core.disk import now, read_json, read_jsonl, write_json
 from servers.core.job_files import METRICS, RESULT, TRACKED, CampaignSpec, TrainResult, TrainSpec, ending, read_spec
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.services import Services
 from servers.core.tracking import Run, Tracker
 from servers.core.workspace import Workspace
 
@@ -16,12 +16,13 @@ RUN_STATES: dict[str, Literal["finished", "failed", "crashed"]] = {
 }
 
 
-def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
+def log_job(workspace: Workspace, tracker: Tracker, services: Services, job: JobStatus) -> None:
     """Save the run of a training job that has ended, unless this attempt's was saved before; of a campaign, every run.
 
     Args:
         workspace: Where the job's folder is.
         tracker: Where the run goes.
+        services: Under whose name and in which project.
         job: What the job came to.
     """
     folder = workspace.job_dir(job.job_id)
@@ -32,13 +33,13 @@ def log_job(workspace: Workspace, tracker: Tracker, job: JobStatus) -> None:
         jobs = JobStore(workspace)
         for arm in spec.arms:
             if jobs.exists(arm.job_id):
-                log_job(workspace, tracker, jobs.status(arm.job_id))
+                log_job(workspace, tracker, services, jobs.status(arm.job_id))
         write_json(folder / TRACKED, ending(job.attempt, job.state))
     if not isinstance(spec, TrainSpec):
         return
     rows = list(read_jsonl(folder / METRICS))
     result = TrainResult.model_validate(read_json(folder / RESULT)) if job.state == "succeeded" else None
-    entity, project = tracking_coordinates(spec.task.name)
+    entity, project = services.coordinates(spec.task.name)
     run = Run(
         id=job.job_id,
         name=f"train-{spec.cycle}-{spec.model_id}",
