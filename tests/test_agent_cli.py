@@ -172,7 +172,7 @@ def test_help_and_version_name_every_word(capsys):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("cyles = 3\n", "unknown key 'cyles'; known: artifacts, sealed, task, dataset, agent"),
+        ("cyles = 3\n", "unknown key 'cyles'; known: artifacts, sealed, task, dataset, tracking"),
         ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, campaign, brain, mistral, mcp"),
         ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto', 'offline' or 'mistral', not 'mighty'"),
         ("[agent]\ncycles = 0\n", "agent.cycles: input should be greater than or equal to 1, not 0"),

@@ -152,7 +152,7 @@ def test_the_aim_of_a_plan_is_what_its_teacher_is_asked_for(tmp_path: Path):
     """Ours: what was written down when it was planned, not what would be found later; without one it is looked for."""
     workspace, card = imported(tmp_path, KOTONE, demo("train"), demo("diagnose"))
     teacher, planned = ScriptedTeacher(good_drafts()), Aim(focus_dimensions=["nostalgia"])
-    making = Making(workspace, KOTONE, teacher)
+    making = Making(workspace, KOTONE, teacher=teacher)
 
     making.make(opened(card), card, "augment-1", ["nostalgia"], 60, 0, 1, aim=planned)
     making.make(opened(card), card, "augment-1", ["nostalgia"], 60, 0, 1)
