@@ -23,6 +23,7 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
 METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model", "log.txt"
+BASE_PREDICTIONS = "base_predictions.jsonl"
 TRACKED = "tracked.json"  # which end of the job the tracker knows
 LOCK = "job.lock"
 LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
@@ -113,6 +114,8 @@ class SampleSpec(Wire):
     """Examples that are shown before the question."""
     texts_file: str
     """Rows with `id` and `text`; anything else in them is not looked at."""
+    with_base: bool = False
+    """Whether an adapter's base answers as well, into `base_predictions.jsonl`: it shows that the adapter is at work."""
     timed: int = 0
     """How many of the first texts are requests of their own, one after the other, and timed after a warm-up."""
     remote: RemoteSpec | None = None
@@ -239,7 +242,7 @@ def write_wire(path: Path, value: Wire) -> None:
 def begin_attempt(folder: Path) -> Progress:
     """Clear away what an earlier attempt left and note that the next one begins. The caller holds the job's lock."""
     before = read_progress(folder) if (folder / STATUS).exists() else None
-    for name in (CANCELLED, METRICS, PREDICTIONS):
+    for name in (CANCELLED, METRICS, PREDICTIONS, BASE_PREDICTIONS):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     moment = now()

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from servers.core.answers import Answer
+from servers.core.answers import Answer, ServedBy
 from servers.core.arms import Arm
 from servers.core.dataset import Card, Example
 from servers.core.disk import now
@@ -37,6 +38,23 @@ def ask(arm: Arm, examples: Sequence[Example]) -> list[Answer]:
     ]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A model's answers to the diagnose rows, and what it stands on."""
+
+    arm: str
+    answers: Sequence[Answer]
+    """One for each row, in order."""
+    base: tuple[ServedBy, list[str]] | None
+    """Who it was trained on top of, and the words of that to the same rows; None for an arm that stands on no other."""
+    cost_usd: float | None
+    """Of all the answers; None where nobody knows."""
+
+    @property
+    def served_by(self) -> ServedBy:
+        return self.answers[0].served_by
+
+
 class Measuring:
     """Evaluations of one task, written to the store and the tracker.
 
@@ -53,24 +71,43 @@ class Measuring:
         self._entity, self._project = entity, project
 
     def evaluate(self, cycle: str, card: Card, examples: Sequence[Example], arm: Arm) -> Evaluation:
-        """Measure `arm` on the diagnose rows; asking again for the same thing finds what is there, if it is valid."""
-        evaluation_id = evaluation_id_for(cycle, arm.served_by, card.diagnose_fingerprint, self._task)
-        if (found := self._store.find(cycle, arm.model_id)) and found.evaluation_id == evaluation_id:
+        """Measure an arm that answers at once; asking again for the same thing finds what is there, if it is valid."""
+        if (found := self._found(cycle, card, arm.served_by)) is not None:
+            return found
+        started = now()
+        base = arm.base and (arm.base.served_by, arm.base.answer([example.text for example in examples]))
+        return self._record(cycle, card, examples, started, Asked(arm.arm, ask(arm, examples), base, 0.0))
+
+    def evaluate_asked(self, cycle: str, card: Card, examples: Sequence[Example], asked: Asked) -> Evaluation:
+        """Measure a model by answers that a job brought.
+
+        Raises:
+            ValueError: they are not one answer of one model for each example.
+        """
+        found = self._found(cycle, card, asked.served_by)
+        return found or self._record(cycle, card, examples, now(), asked)
+
+    def _found(self, cycle: str, card: Card, served_by: ServedBy) -> Evaluation | None:
+        evaluation_id = evaluation_id_for(cycle, served_by, card.diagnose_fingerprint, self._task)
+        found = self._store.find(cycle, served_by.model_id)
+        if found is not None and found.evaluation_id == evaluation_id:
             with suppress(ValueError):  # invalid: measured anew
                 return self._store.verified(evaluation_id)
-        started = now()
-        answers = ask(arm, examples)
-        rows = RowScorer(self._task, evaluation_id, arm.served_by, "diagnose", self._url_of_trace).score(
-            examples, answers
-        )
+        return None
+
+    def _record(self, cycle: str, card: Card, examples: Sequence[Example], started: str, asked: Asked) -> Evaluation:
+        served_by = asked.served_by
+        evaluation_id = evaluation_id_for(cycle, served_by, card.diagnose_fingerprint, self._task)
+        scorer = RowScorer(self._task, evaluation_id, served_by, "diagnose", self._url_of_trace)
+        rows = scorer.score(examples, asked.answers)
         clusters = groups([e.text for e in examples], card.near_copy_threshold, max_share=1.0).labels
         errors, intervals = uncertainty(rows, self._task, clusters)
         evaluation = Evaluation(
             evaluation_id=evaluation_id,
             cycle=cycle,
-            model=arm.model_id,
-            arm=arm.arm,
-            served_by=arm.served_by,
+            model=served_by.model_id,
+            arm=asked.arm,
+            served_by=served_by,
             dataset=card.name,
             dataset_version=card.fingerprint,
             diagnose_fingerprint=card.diagnose_fingerprint,
@@ -81,22 +118,22 @@ class Measuring:
             project=self._project,
             run_id=evaluation_id,
             run_url=self._tracker.run_url(self._entity, self._project, evaluation_id),
-            metrics=aggregate(rows, self._task, cost_usd=0.0),
+            metrics=aggregate(rows, self._task, asked.cost_usd),
             standard_errors=errors,
             intervals=intervals,
-            differs_from_base=self._activity(arm, answers, examples),
+            differs_from_base=self._activity(asked),
         )
         # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
         self._tracker.save_run(self._run(evaluation, started))
         self._tracker.save_traces(self._entity, self._project, [self._trace(evaluation, r, started) for r in rows])
-        self._store.save(evaluation, rows, answers)
+        self._store.save(evaluation, rows, asked.answers)
         return evaluation
 
-    def _activity(self, arm: Arm, answers: Sequence[Answer], examples: Sequence[Example]) -> Activity | None:
-        if arm.base is None:
+    def _activity(self, asked: Asked) -> Activity | None:
+        if asked.base is None:
             return None
-        theirs = arm.base.answer([example.text for example in examples])
-        return activity([answer.text for answer in answers], theirs, arm.base.served_by, self._task)
+        served_by, words = asked.base
+        return activity([answer.text for answer in asked.answers], words, served_by, self._task)
 
     def _url_of_trace(self, trace_id: str) -> str:
         return self._tracker.trace_url(self._entity, self._project, trace_id)
