@@ -77,6 +77,13 @@ class NextStep(_Read):
     why: str
 
 
+class BudgetShown(_Read):
+    """What may be spent for the whole artifacts folder, on jobs, teacher and brain together, USD."""
+
+    limit: float
+    left: float
+
+
 class CycleState(_Read):
     """open_cycle, get_cycle"""
 
@@ -90,6 +97,8 @@ class CycleState(_Read):
     next_steps: list[NextStep]
     """What to call now, in this order."""
     closed: bool
+    budget: BudgetShown | None = None
+    """Null where the server keeps none."""
 
 
 class Job(_Read):

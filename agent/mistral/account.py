@@ -1,4 +1,7 @@
-"""What thinking costs: a line for each answer in `loop/<cycle>/brain.jsonl`, and caps over all runs of a cycle."""
+"""What thinking costs: a line for each answer in `loop/<cycle>/brain.jsonl`, and caps over all runs of a cycle.
+
+The servers count these lines into the budget of the whole artifacts folder; what it has left is a cap like the others.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -36,6 +39,16 @@ class Account:
         self._prices = settings.prices(is_own)
         self._began = monotonic()
         self._asked: str | None = None
+        self._may_reach: float | None = None
+
+    def note_left(self, usd: float) -> None:
+        """Take note of what the budget has left for all that is to come, the answers so far counted.
+
+        Args:
+            usd: As the playbook server says it; a later word replaces it.
+        """
+        spent = self.spent
+        self._may_reach = (spent.usd if spent else 0.0) + usd
 
     @property
     def spent(self) -> Spent | None:
@@ -102,6 +115,7 @@ class Account:
             "max_tokens", tokens, settings.max_tokens, f"{spent.input_tokens + spent.output_tokens} tokens"
         )
         self._refuse_over("max_usd", usd, settings.max_usd, f"{spent.usd:.3f} USD")
+        self._refuse_over_budget(usd, spent.usd)
         self.refuse_longer()
 
     def refuse_longer(self) -> None:
@@ -130,6 +144,13 @@ class Account:
             raise StepFailed(
                 f"brain mistral: {self._cycle} has taken {so_far}, and one more answer could pass {name} = {limit:g}; "
                 f"what is done stays done: raise {name} in [agent.mistral], or go on with --brain offline"
+            )
+
+    def _refuse_over_budget(self, usd: float, so_far: float) -> None:
+        if self._may_reach is not None and usd > so_far and round(usd - self._may_reach, 6) > 0:
+            raise StepFailed(
+                f"brain mistral: {max(0.0, self._may_reach - so_far):.3f} USD of the budget are left, and one more "
+                "answer could pass them; what is done stays done: raise usd in [budget], or go on with --brain offline"
             )
 
     def _usd(self, input_tokens: int, output_tokens: int) -> float:

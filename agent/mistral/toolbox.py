@@ -74,7 +74,10 @@ class Toolbox:
         """
         said = await self._desk.do(GET_CYCLE, {"cycle": self.state.cycle})
         now = self._desk.understood(GET_CYCLE, CycleState, said)
-        if now != self.state:
+        if now.budget is not None:
+            self._account.note_left(now.budget.left)
+        # Thinking alone changes what is left, and moves nothing.
+        if now.model_copy(update={"budget": self.state.budget}) != self.state:
             self._seen.clear()
         self.state = now
         return self._shown(said)
@@ -179,7 +182,8 @@ class Toolbox:
         """A state without the reads that were made: the server cannot know of them."""
         made = self._replies.keys() | self._searched
         steps = [step for step in state.get("next_steps", []) if _key(step["tool"], step["arguments"]) not in made]
-        return {**typed(state, STRING_CHARS), "next_steps": typed(steps, STRING_CHARS)}
+        moving = {name: value for name, value in state.items() if name != "budget"}  # the budget is the account's part
+        return {**typed(moving, STRING_CHARS), "next_steps": typed(steps, STRING_CHARS)}
 
     def _refuse_circles(self, calls: Sequence[ToolCall], payloads: Sequence[Payload]) -> None:
         """Say so where a call brings nothing new, and end it where it does so for ever.

@@ -91,8 +91,11 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
-def append_jsonl(path: Path, row: Any) -> None:
-    """Add one line. Writers wait for one another, and a line that a crash cut short is taken away first."""
+def append_jsonl(path: Path, row: Any, *, durable: bool = False) -> None:
+    """Add one line. Writers wait for one another, and a line that a crash cut short is taken away first.
+
+    A `durable` one is on disk when this returns.
+    """
     # Half a character, which a caller may send, is no UTF-8; escaped it is JSON, and reads back as it came.
     line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +104,9 @@ def append_jsonl(path: Path, row: Any) -> None:
         file.truncate(_end_of_lines(file))
         file.seek(0, os.SEEK_END)
         file.write(line)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _end_of_lines(file: BinaryIO) -> int:

@@ -94,6 +94,10 @@ class Workspace:
         return self.root / "tracking" / "local.db"
 
     @property
+    def budget_file(self) -> Path:
+        return self.root / "budget.jsonl"
+
+    @property
     def report_dir(self) -> Path:
         return self.root / "wandb"
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from servers.core.budget import Budget, BudgetState
 from servers.core.cycle_files import Opening, opening
 from servers.core.dataset import DatasetStore
 from servers.core.disk import now, write_json
@@ -35,6 +36,8 @@ class CycleState(Wire):
     closed: bool
     verdict: str | None
     """promote, hold, undecided or stopped, once the cycle is closed."""
+    budget: BudgetState
+    """Of the whole artifacts folder."""
 
 
 def open_cycle(workspace: Workspace, task: Task, services: Services, dataset: str, campaign: bool = False) -> str:
@@ -75,7 +78,7 @@ def open_cycle(workspace: Workspace, task: Task, services: Services, dataset: st
     return cycle
 
 
-def cycle_state(workspace: Workspace, task: Task, cycle: str | None) -> CycleState:
+def cycle_state(workspace: Workspace, task: Task, services: Services, cycle: str | None) -> CycleState:
     """Where a cycle stands, and what comes next; of the newest one if none is named.
 
     Raises:
@@ -96,6 +99,7 @@ def cycle_state(workspace: Workspace, task: Task, cycle: str | None) -> CycleSta
         next_steps=next_steps(facts, task),
         closed=facts.summary is not None,
         verdict=None if facts.summary is None else facts.summary["verdict"],
+        budget=Budget(workspace, services).state(),
     )
 
 

@@ -60,14 +60,14 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Open a cycle on a dataset, or find its open one; the first begins the dataset, against the constant.
         Next: the calls in next_steps.
         """
-        return cycle_state(workspace, task, open_or_find(workspace, task, services, dataset, campaign))
+        return cycle_state(workspace, task, services, open_or_find(workspace, task, services, dataset, campaign))
 
     @room.reads()
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
         """Say where a cycle stands and which calls come next, with arguments and reasons.
         Next: the calls in next_steps.
         """
-        return cycle_state(workspace, task, cycle)
+        return cycle_state(workspace, task, services, cycle)
 
     @room.writes()
     def record_context(cycle: CycleId, server: ServerName, calls: list[Call]) -> Recorded:
