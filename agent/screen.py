@@ -20,7 +20,7 @@ EMBEDDED = {
     "model": {"student": "embedded text model, CPU"},
     "jobs": {"local": "processes of this machine"},
 }
-ROLES = ("constant", "rule", "champion", "candidate")
+ROLES = ("constant", "rule", "student", "prompt", "teacher", "champion", "candidate")
 
 
 def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart, about_brain: str) -> None:
@@ -32,7 +32,7 @@ def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: 
         f"{prepared.dataset} {prepared.dataset_version}: {rows.train} train, {rows.diagnose} diagnose, "
         f"{rows.gate} sealed rows" + ("; SYNTHETIC, from the embedded demo world" if prepared.synthetic else ""),
     )
-    for part, name in backends.model_dump().items():
+    for part, name in backends.model_dump(exclude_none=True).items():
         note = about_brain if part == "brain" else EMBEDDED.get(part, {}).get(name)
         progress.entry(part, name + (f" ({note})" if note else ""))
 

@@ -6,6 +6,7 @@ from typing import Any
 from agent.replies import in_points
 
 STEPS = {
+    "sample_model": "measure",
     "evaluate_model": "measure",
     "record_context": "read back",
     "diagnose_dataset": "diagnose",
@@ -42,6 +43,8 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
     match tool:
         case "evaluate_model":
             return f"{result['model']} {in_points(result['metrics']['vector_mae'])}"
+        case "sample_model":
+            return str(result["message"]) if result["state"] == "needless" else ""
         case "record_context":
             return f"{len(result['eval_summary'])} models, {len(result['failures'])} failures"
         case "diagnose_dataset":

@@ -378,11 +378,13 @@ async def test_the_document_has_the_promised_shape(tmp_path):
     }  # fmt: skip
     assert document["backends"] == {
         "brain": "offline", "wandb_mcp": "stand-in", "tracking": "local", "teacher": "demo-world", "model": "student",
-        "jobs": "local",
+        "jobs": "local", "prompt": None,
     }  # fmt: skip
     assert list(document["cycles"][0]) == [
         "cycle", "verdict", "reason", "focus_dimensions", "champion_before", "champion_after", "diagnose", "gate",
         "campaign", "brain", "seconds",
     ]  # fmt: skip
-    assert list(document["cycles"][0]["diagnose"]) == ["constant", "rule", "champion", "candidate"]
+    assert list(document["cycles"][0]["diagnose"]) == [
+        "constant", "rule", "student", "prompt", "teacher", "champion", "candidate",
+    ]  # fmt: skip
     assert list(document["cycles"][0]["gate"]) == ["difference", "ci", "n", "level", "checks"]

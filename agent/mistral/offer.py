@@ -28,8 +28,8 @@ GET_CYCLE = "get_cycle"
 SEARCH = "search_playbook"
 READING_BACK = (RUNS, COUNTS, TRACES)
 NEEDED = {
-    "evaluate_model", "diagnose_dataset", "gate_candidate", "compare_models", "get_evaluation", "list_failures",
-    "choose_candidate",
+    "sample_model", "evaluate_model", "diagnose_dataset", "gate_candidate", "compare_models", "get_evaluation",
+    "list_failures", "choose_candidate",
     "plan_augmentation", "plan_campaign", "augment_dataset",
     "plan_retrain", "start_retrain", "get_job", "promote_model",
     GET_CYCLE, RECORD, "read_evidence", "search_playbook", "write_playbook", "write_report",

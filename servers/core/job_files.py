@@ -115,7 +115,7 @@ class SampleSpec(Wire):
     texts_file: str
     """Rows with `id` and `text`; anything else in them is not looked at."""
     with_base: bool = False
-    """Whether an adapter's base answers as well, into `base_predictions.jsonl`: it shows that the adapter is at work."""
+    """Whether an adapter's base answers as well, into `base_predictions.jsonl`: it shows the adapter at work."""
     timed: int = 0
     """How many of the first texts are requests of their own, one after the other, and timed after a warm-up."""
     remote: RemoteSpec | None = None

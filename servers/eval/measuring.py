@@ -75,7 +75,9 @@ class Measuring:
         if (found := self._found(cycle, card, arm.served_by)) is not None:
             return found
         started = now()
-        base = arm.base and (arm.base.served_by, arm.base.answer([example.text for example in examples]))
+        base = None
+        if arm.base is not None:
+            base = arm.base.served_by, arm.base.answer([example.text for example in examples])
         return self._record(cycle, card, examples, started, Asked(arm.arm, ask(arm, examples), base, 0.0))
 
     def evaluate_asked(self, cycle: str, card: Card, examples: Sequence[Example], asked: Asked) -> Evaluation:

@@ -1,10 +1,10 @@
 """The eval server: measures on the open split, judges on the sealed one, and is the only one that opens it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from servers.core.arms import load_arm
+from servers.core.arms import kind_of, load_arm
 from servers.core.backends import Backends
 from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
@@ -16,16 +16,19 @@ from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.served import Activity
 from servers.core.services import Services
 from servers.core.source_splits import splits_of_source
+from servers.core.student import FAMILY
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.asking import Asking, Sampled
 from servers.eval.choosing import Choosing
 from servers.eval.comparing import ModelComparison, compare_evaluations, one_champion
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.sampling import Sampling
 from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
@@ -104,7 +107,9 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     """The eval server over one artifacts folder, for one task."""
     room, services = Room("eval", INSTRUCTIONS, workspace), services or Services()
     datasets, evaluations = DatasetStore(workspace), EvaluationStore(workspace)
-    custody, judge = Custody(workspace, task), Judge(workspace, task)
+    custody, judge = Custody(workspace, task), Judge(workspace, task, services)
+    sampling = Sampling(workspace, task, services)
+    asking = Asking(workspace, custody, sampling, judge)
     choosing = Choosing(workspace)
     tracker = LocalTracker(workspace.tracking_file)
     entity, project = services.coordinates(task.name)
@@ -171,9 +176,17 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             write_json(path, found.model_dump(mode="json", by_alias=True))
         return found
 
+    @room.writes(locked=False)  # it waits for a job
+    def sample_model(cycle: CycleId, model: ModelId, split: Literal["diagnose", "gate"]) -> Sampled:
+        """Have a model that answers in a job ('prompt', 'teacher', a fine-tuned one) answer a split's rows; sealed
+        answers stay sealed. While it runs, call again, which waits. Next: evaluate_model, for the gate gate_candidate.
+        """
+        return asking.on_diagnose(cycle, model) if split == "diagnose" else asking.on_gate(cycle, model)
+
     @room.writes()
     def evaluate_model(
-        cycle: CycleId, model: Annotated[str, Field(description="model id, 'constant', 'rule' or 'champion'")]
+        cycle: CycleId,
+        model: Annotated[str, Field(description="model id, 'constant', 'rule', 'student', 'prompt' or 'champion'")],
     ) -> EvaluationResult:
         """Measure a model on the diagnose split and log the run and one trace a row.
         Next: the W&B tools, which read it back; for a candidate compare_models, then gate_candidate.
@@ -181,10 +194,14 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         opened = needs_open(workspace, cycle)
         card = datasets.card(opened.dataset, opened.dataset_version)
         custody.refuse_other_task(card)
-        arm = load_arm(
-            opened.champion if model == "champion" else model, workspace, task, datasets.train(card.name, card.root)
-        )
-        return _result(measuring.evaluate(cycle, card, datasets.diagnose(card.name, card.fingerprint), arm))
+        model = opened.champion if model == "champion" else model
+        examples = datasets.diagnose(card.name, card.fingerprint)
+        if kind_of(model) is not None:
+            return _result(measuring.evaluate_asked(cycle, card, examples, sampling.asked_on_diagnose(card, model)))
+        # The baseline of a fine-tuned model learns from the rows that this one learned from.
+        version = card.fingerprint if model == FAMILY else card.root
+        arm = load_arm(model, workspace, task, datasets.train(card.name, version))
+        return _result(measuring.evaluate(cycle, card, examples, arm))
 
     @room.reads()
     def get_evaluation(evaluation_id: EvaluationId) -> EvaluationResult:
