@@ -40,6 +40,7 @@ TEXTS, SHOTS, TOLD = "texts.jsonl", "shots.jsonl", "told.json"
 ANSWER_TOKENS = 300  # six numbers as JSON take sixty
 CHARS_PER_TOKEN = 3  # fewer than of plain English: an estimate should err on the safe side
 DIMENSION_CHARS = 120
+MAX_ATTEMPTS = 3  # that nobody is told of: a process may be killed for no fault of its own, but not for ever
 START_S, ROW_S = 1200, 10  # of a machine far away: libraries and weights come first
 
 
@@ -72,7 +73,8 @@ class Sampling:
         folder = root / job_id
         if jobs.exists(job_id):
             spec, job = sample_spec(folder), jobs.status(job_id)
-            tell_once(folder, job, purpose)
+            if purpose == "diagnose" or job.attempt >= MAX_ATTEMPTS:
+                tell_once(folder, job, purpose)
             if job.state not in ("failed", "cancelled"):
                 return job
         else:
