@@ -15,12 +15,13 @@ from servers.augment.shift import Shift, shift_of
 from servers.augment.teachers import DemoWorldTeacher, Teacher
 from servers.augment.trust import Trust, trust_in_recombination
 from servers.core.answers import InvalidAnswer, parse_answer
-from servers.core.arms import load_arm
+from servers.core.arms import kind_of, load_arm
 from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.evaluations import EvaluationStore
 from servers.core.near_copies import SKETCH_FILE, Sketch
 from servers.core.services import Services
+from servers.core.student import FAMILY
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -163,9 +164,13 @@ class Making:
         return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))
 
     def _champion(self, opened: Opening) -> Reader:
-        """The champion as a reader; an answer of it that is not valid reads nothing."""
+        """The champion as a reader; an answer of it that is not valid reads nothing.
+
+        One that answers in jobs takes minutes and costs money: a CPU student reads in its place.
+        """
+        reader = opened.champion if kind_of(opened.champion) is None else FAMILY
         root = self._datasets.card(opened.dataset, opened.dataset_version).root
-        arm = load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
+        arm = load_arm(reader, self._workspace, self._task, self._datasets.train(opened.dataset, root))
 
         def vector(words: str) -> dict[str, float] | None:
             try:
