@@ -23,6 +23,7 @@ TOOLS = {
     "describe_task": ("Describe task", "reads"),
     "prepare_dataset": ("Prepare dataset", "writes"),
     "diagnose_dataset": ("Diagnose dataset", "writes"),
+    "sample_model": ("Sample model", "writes"),
     "evaluate_model": ("Evaluate model", "writes"),
     "get_evaluation": ("Get evaluation", "reads"),
     "list_failures": ("List failures", "reads"),

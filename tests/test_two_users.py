@@ -221,7 +221,7 @@ def told(document: dict[str, Any]) -> dict[str, Any]:
     cycles = [
         {key: value for key, value in cycle.items() if key not in ("seconds", "diagnose", "gate")}
         | {key: cycle["gate"][key] for key in ("difference", "ci", "n", "level")}
-        | {"mae": {arm: measured["vector_mae"] for arm, measured in cycle["diagnose"].items()}}
+        | {"mae": {arm: measured["vector_mae"] for arm, measured in cycle["diagnose"].items() if measured}}
         for cycle in document["cycles"]
     ]
     return {"begin": document["begin"], "dataset": document["dataset"], "cycles": cycles}

@@ -15,7 +15,7 @@ from servers.core.dataset import Example
 from servers.core.disk import digest
 from servers.core.job_files import ArmKind
 from servers.core.medians import weighted_median
-from servers.core.models import intact_folder, trained_model
+from servers.core.models import TRAINED_ID, intact_folder, trained_model
 from servers.core.student import FAMILY, Student, StudentHparams
 from servers.core.task import Task
 from servers.core.workspace import Workspace
@@ -129,11 +129,11 @@ def served_by_of(model_id: str, workspace: Workspace, task: Task, train: Sequenc
     Raises:
         ValueError: there is no such model, its files are not those that were trained, or it is asked over a network.
     """
-    if kind_of(model_id) != "fine_tuned":
+    if not TRAINED_ID.fullmatch(model_id):
         return load_arm(model_id, workspace, task, train).served_by
     made = trained_model(workspace, model_id)
     intact_folder(workspace, made)
-    return ServedBy(backend=FINE_TUNED, model_id=model_id, digest=made.digest)
+    return ServedBy(backend=FINE_TUNED if made.family == LORA else made.family, model_id=model_id, digest=made.digest)
 
 
 def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Example]) -> Arm:
