@@ -90,6 +90,10 @@ class TrainSpec(Wire):
     base_revision: str | None = None
     remote: RemoteSpec | None = None
     """Null where it runs on this machine."""
+    recipe: str | None = None
+    """Digest of family, base, image, code and flavor, for a job that runs elsewhere."""
+    smoke: bool = False
+    """Whether it is a small run that tries the recipe out; its model is no candidate."""
 
 
 class SampleSpec(Wire):
