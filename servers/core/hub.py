@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from servers.core.redaction import redacted
 from servers.core.services import HF_KEY, Services
 from servers.core.words import cleaned
 
@@ -34,7 +35,7 @@ def resolved_namespace(services: Services) -> str:
     try:
         return str(hub_api(services).whoami()["name"])
     except FAILURES as error:
-        raise ValueError(_refused("who the token's user is", error)) from error
+        raise ValueError(_refused(services, "who the token's user is", error)) from error
 
 
 def hardware_price(services: Services, flavor: str) -> float | None:
@@ -46,11 +47,11 @@ def hardware_price(services: Services, flavor: str) -> float | None:
     try:
         listed = {one.name: one for one in hub_api(services).list_jobs_hardware()}
     except FAILURES as error:
-        raise ValueError(_refused("what its hardware costs", error)) from error
+        raise ValueError(_refused(services, "what its hardware costs", error)) from error
     found = listed.get(flavor)
     return float(found.unit_cost_usd) if found is not None and found.unit_label == "minute" else None
 
 
-def _refused(what: str, error: Exception) -> str:
-    reason = cleaned(str(error), REASON_CHARS) or type(error).__name__
+def _refused(services: Services, what: str, error: Exception) -> str:
+    reason = cleaned(redacted(str(error), services.environment), REASON_CHARS) or type(error).__name__
     return f"Hugging Face does not say {what}: {reason}; try again, check HF_TOKEN, or set backend in [jobs] to 'local'"

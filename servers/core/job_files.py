@@ -63,6 +63,14 @@ class Usage(Wire):
     usd: float
 
 
+class RemoteUse(Wire):
+    """What a job took where it ran."""
+
+    seconds: float
+    """That are paid for."""
+    usd: float
+
+
 class TrainSpec(Wire):
     """Train a model on one dataset version."""
 
@@ -177,6 +185,8 @@ class TrainResult(Wire):
     cycle: str
     train_rows: int
     seconds: float
+    remote: RemoteUse | None = None
+    """Null where it ran on this machine."""
     versions: dict[str, str]
     """Of Python and the libraries."""
 

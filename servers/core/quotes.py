@@ -37,7 +37,7 @@ LORA_ROW_S = {
 LORA_START_S = 300.0
 UNKNOWN_ROW_S = 3.0  # hardware that nobody has guessed about
 HERE_ROW_S, HERE_START_S = 2.0, 60.0  # an adapter on one's own machine: weights are there, the hardware may be anything
-GUESS_LOW, GUESS_HIGH = 0.4, 3.0  # times a guess
+GUESS_LOW, GUESS_HIGH, START_HIGH = 0.4, 3.0, 2.0  # times a guess; a start is surer than a rate
 KNOWN_LOW, KNOWN_HIGH = 0.8, 1.5  # times the fastest and the slowest training known
 SMOKE_S, SMOKE_TIMEOUT_S = 420.0, 1200
 LEAST_TIMEOUT_S = 900
@@ -85,11 +85,14 @@ class Quote(Wire):
 
 @dataclass(frozen=True)
 class _Rate:
-    """Seconds a row and pass."""
+    """Seconds a row and pass, and how far the time until the first row may be off."""
 
     low: float
     expected: float
     high: float
+    less: float
+    """Times the time until the first row."""
+    more: float
     basis: str
 
 
@@ -122,7 +125,7 @@ class Quotes:
         work = [rows * self._family.passes_over_rows(recipe) for rows, recipe in trainings]
         low, expected, high = (
             [start_s * factor + seconds * units for units in work]
-            for factor, seconds in ((GUESS_LOW, rate.low), (1.0, rate.expected), (2.0, rate.high))
+            for factor, seconds in ((rate.less, rate.low), (1.0, rate.expected), (rate.more, rate.high))
         )
         timeout_s = max(LEAST_TIMEOUT_S, 60 * math.ceil(max(high) / 60))
         needs_smoke = resolved is not None and not has_succeeded(self._workspace, resolved.recipe)
@@ -192,13 +195,15 @@ class Quotes:
         if past := [one for name, one in known if name == dataset] or [one for _, one in known]:
             few = "1 earlier training" if len(past) == 1 else f"{len(past)} earlier trainings"
             words = f"{few} on {flavor or HERE}"
-            return _Rate(KNOWN_LOW * min(past), statistics.median(past), KNOWN_HIGH * max(past), words)
+            return _Rate(
+                KNOWN_LOW * min(past), statistics.median(past), KNOWN_HIGH * max(past), KNOWN_LOW, KNOWN_HIGH, words
+            )
         if self._family.name == "student":
             guess = STUDENT_ROW_S
         else:
             guess = HERE_ROW_S if flavor is None else LORA_ROW_S.get(flavor, UNKNOWN_ROW_S)
         words = f"a guess, nothing was trained on {flavor or HERE} yet"
-        return _Rate(GUESS_LOW * guess, guess, GUESS_HIGH * guess, words)
+        return _Rate(GUESS_LOW * guess, guess, GUESS_HIGH * guess, GUESS_LOW, START_HIGH, words)
 
 
 def remote_of(resolved: Resolved, timeout_s: int) -> RemoteSpec:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from servers.core.budget import Budget
+from servers.core.campaign import PLAN_FILE as CAMPAIGN_FILE
 from servers.core.cycle_files import is_closed
 from servers.core.dataset import DatasetStore
 from servers.core.disk import read_json
@@ -18,6 +19,7 @@ from servers.core.families import family_named
 from servers.core.job_files import RESULT, CampaignSpec, TrainSpec
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.quotes import SMOKE_TIMEOUT_S, Quote, Quotes, Resolved, most_usd
+from servers.core.recipes import PLAN_FILE
 from servers.core.services import Services
 from servers.core.smoke import has_succeeded, smoke_job_id, smoke_spec
 from servers.core.workspace import Workspace
@@ -106,7 +108,10 @@ class Paying:
         if not jobs or (jobs[-1].kind, jobs[-1].state) != ("smoke", "succeeded"):
             return False
         cycle = jobs[-1].cycle
-        return cycle is not None and not is_closed(self._workspace, cycle)
+        if cycle is None or is_closed(self._workspace, cycle):
+            return False
+        files = [self._workspace.cycle_dir(cycle) / name for name in (CAMPAIGN_FILE, PLAN_FILE)]
+        return jobs[-1].plan_id in [read_json(file)["plan_id"] for file in files if file.exists()]
 
     def _attempt(self, key: str) -> tuple[str, bool] | None:
         """Of a reservation for a job, the job's id, and whether the attempt has ended; None before it began."""

@@ -129,8 +129,6 @@ class Planning:
         quote = quotes.quote(card.name, card.fingerprint, [(card.rows.train, hparams.model_dump())])
         plan_id = self._plan_id(cycle, card, family, hparams, quote)
         self._refuse_another(cycle, plan_id)
-        self._paying.settle()
-        self._paying.release_abandoned()
         plan = RetrainPlan(
             plan_id=plan_id,
             cycle=cycle,
@@ -148,6 +146,8 @@ class Planning:
             planned_at=now(),
         )
         write_json(self._workspace.cycle_dir(cycle) / PLAN_FILE, plan.model_dump(mode="json", by_alias=True))
+        self._paying.settle()
+        self._paying.release_abandoned()
         return plan
 
     def start(self, plan_id: str, approve_usd: float | None) -> JobStatus:
