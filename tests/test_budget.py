@@ -32,7 +32,7 @@ def test_what_was_reserved_is_put_right_by_what_was_used(tmp_path: Path):
     one.reserve("job-1", 4.0, "a training")
     one.reserve("job-1", 4.0, "a training")
     one.reserve("job-1", 3.0, "a training")
-    assert figures(tmp_path) == (0.0, 4.0, 6.0) and one.is_reserved("job-1")
+    assert figures(tmp_path) == (0.0, 4.0, 6.0) and one.reservations() == {"job-1": 4.0}
     one.reserve("job-1", 5.0, "a longer training")
     one.reserve("job-2", 5.0, "another")
     assert figures(tmp_path) == (0.0, 10.0, 0.0)
@@ -42,7 +42,7 @@ def test_what_was_reserved_is_put_right_by_what_was_used(tmp_path: Path):
     one.release("job-1")
     one.release("job-2")
     one.release("never")
-    assert figures(tmp_path) == (1.25, 0.0, 8.75) and not one.is_reserved("job-1")
+    assert figures(tmp_path) == (1.25, 0.0, 8.75) and one.reservations() == {}
     assert len((tmp_path / "budget.jsonl").read_text().splitlines()) == 5
 
     one.reserve("job-1", 2.0, "the same once more")
@@ -63,7 +63,10 @@ def test_what_would_exceed_it_is_refused_and_changes_nothing(tmp_path: Path):
         one.reserve("b", 2.51, "a teacher")
     with pytest.raises(ValueError, match=r"raise usd in \[budget\] of etude\.toml"):
         one.reserve("a", 10.01, "a training")
-    one.reserve("b", 2.5, "a teacher")
+    with pytest.raises(ValueError, match=r"^two teachers can cost up to 10\.50 USD"):
+        one.reserve_together({"a": 7.5, "b": 1.5, "c": 1.5}, "two teachers")
+    assert one.reservations() == {"a": 7.5}
+    one.reserve_together({"a": 7.5, "b": 1.5, "c": 1.0}, "two teachers")
 
     assert figures(tmp_path) == (0.0, 10.0, 0.0)
     one.reserve("free", 0.0, "a local job")

@@ -20,6 +20,7 @@ from servers.core.services import Services
 from servers.core.tracking import LocalTracker
 from servers.core.workspace import Workspace
 from servers.retrain.campaigning import start_campaign
+from servers.retrain.paying import Paying
 from servers.retrain.trail import log_job
 from tests.campaign_world import CampaignWorld
 from tests.chaos.dying import STARTS, die_before, in_child
@@ -62,7 +63,9 @@ def copy_of(world: CampaignWorld, folder: Path) -> CampaignWorld:
 
 
 def started(world: CampaignWorld, plan_id: str) -> JobStatus:
-    return start_campaign(world.workspace, world.task, JobStore(world.workspace), plan_id)
+    jobs, services = JobStore(world.workspace), Services()
+    paying = Paying(world.workspace, services, jobs)
+    return start_campaign(world.workspace, world.task, services, jobs, paying, plan_id, None)
 
 
 def ended(world: CampaignWorld, plan_id: str) -> JobStatus:

@@ -41,7 +41,7 @@ def cause(worked: Worked) -> Cause:
 
 def test_where_nothing_is_known_rows_are_aimed_and_the_recipe_is_kept():
     """Ours: the policy of a first cycle."""
-    found = suggested([], FOCUS, {}, replays_by_default=False)
+    found = suggested([], FOCUS, {}, False, "student")
 
     assert found is not None and (found.way, found.replay_rows, found.changes) == ("focused", None, [])
 
@@ -52,7 +52,10 @@ def test_a_way_that_harmed_is_not_taken_again_until_it_is_shown_to_help():
     unclear = entry("focused", "not shown", -0.1, "cycle_2")
     helped = entry("focused", "helped", -0.9, "cycle_3")
 
-    ways = [suggested(known, FOCUS, {}, False) for known in ([harmed], [harmed, unclear], [harmed, unclear, helped])]
+    ways = [
+        suggested(known, FOCUS, {}, False, "student")
+        for known in ([harmed], [harmed, unclear], [harmed, unclear, helped])
+    ]
 
     assert [found and found.way for found in ways] == ["more", "more", "focused"]
     assert ways[0] is not None and "focused harmed in cycle_1: +0.80 ± 0.10 points over 2 seeds" in ways[0].why
@@ -61,11 +64,11 @@ def test_a_way_that_harmed_is_not_taken_again_until_it_is_shown_to_help():
 def test_where_every_kind_of_new_row_harmed_another_recipe_is_left_and_then_nothing():
     """Ours: recipes are tried one after the other, and a cycle that knows no way stops."""
     harmed = [entry("focused", "harmed", 0.8), entry("more", "harmed", 0.5)]
-    recipe = suggested(harmed, FOCUS, {}, False)
-    hopeless = suggested([*harmed, entry("no_new_data", "harmed", 0.2)], FOCUS, {}, False)
+    recipe = suggested(harmed, FOCUS, {}, False, "student")
+    hopeless = suggested([*harmed, entry("no_new_data", "harmed", 0.2)], FOCUS, {}, False, "student")
 
     assert recipe is not None and recipe.way == "no_new_data"
-    assert [change["name"] for change in recipe.changes] == [CHANGES[0][0]]
+    assert [change["name"] for change in recipe.changes] == [CHANGES["student"][0][0][0]]
     assert hopeless is None
 
 
@@ -80,8 +83,8 @@ def test_replay_and_another_recipe_need_proof_of_their_own():
     ]
     proven = [aimed, entry("hyperparameters", "helped", -1.2, cause=cause("helped"), **changed)]
 
-    plain, other = (suggested(known, FOCUS, {}, False) for known in (unproven, proven))
-    has_it = suggested(proven, FOCUS, {"min_texts": 2}, False)
+    plain, other = (suggested(known, FOCUS, {}, False, "student") for known in (unproven, proven))
+    has_it = suggested(proven, FOCUS, {"min_texts": 2}, False, "student")
 
     assert plain is not None and plain.way == "focused"
     assert other is not None and other.way == "hyperparameters"
@@ -93,7 +96,9 @@ def test_a_task_that_asks_for_replay_is_told_no_once_it_harmed():
     """Ours: the task's file decides as long as nothing is known."""
     known = [entry("focused", "helped", -1.0), entry("focused_replay", "helped", -0.4, cause=cause("harmed"))]
 
-    before, after = (suggested(entries, FOCUS, {}, replays_by_default=True) for entries in ([], known))
+    before, after = (
+        suggested(entries, FOCUS, {}, replays_by_default=True, family="student") for entries in ([], known)
+    )
 
     assert before is not None and before.replay_rows is None
     assert after is not None and (after.way, after.replay_rows) == ("focused", 0)
@@ -107,7 +112,7 @@ def test_a_single_cycle_does_not_rank_ways_that_met_another_champion():
         entry("focused", "helped", -0.7, "cycle_2", seeds=1),
     ]
 
-    found = suggested(known, FOCUS, {}, False)
+    found = suggested(known, FOCUS, {}, False, "student")
 
     assert found is not None and found.way == "focused"
 
@@ -120,32 +125,52 @@ def test_a_way_that_harmed_since_gives_way_to_the_next_best():
         entry("focused", "harmed", 0.7, "cycle_2", seeds=1),
     ]
 
-    found = suggested(known, FOCUS, {}, False)
+    found = suggested(known, FOCUS, {}, False, "student")
 
     assert found is not None and found.way == "more"
 
 
 def test_a_campaign_leaves_out_what_harmed_in_the_last_one_and_tries_it_in_the_next():
     """Ours: evidence may turn, and nothing is given up for ever."""
-    change = untried([], {})
+    changes = untried([], {}, "student")
     first = [entry(way, "harmed" if way == "more" else "helped", 0.1) for way in WAYS]
     second = [entry(way, "helped", -0.1, "cycle_2") for way in WAYS if way != "more"]
 
-    assert ways_to_try([], FOCUS, change) == list(WAYS)
-    assert ways_to_try(first, FOCUS, change) == [way for way in WAYS if way != "more"]
-    assert ways_to_try([*first, *second], FOCUS, change) == list(WAYS)
-    assert ways_to_try([], [], None) == ["more"]
+    assert ways_to_try([], FOCUS, changes) == list(WAYS)
+    assert ways_to_try(first, FOCUS, changes) == [way for way in WAYS if way != "more"]
+    assert ways_to_try([*first, *second], FOCUS, changes) == list(WAYS)
+    assert ways_to_try([], [], []) == ["more"]
 
 
 def test_a_change_is_tried_once():
     """Ours: the next campaign tries another, and none that the champion has already."""
-    tried = [entry("no_new_data", "not shown", 0.0, changes={CHANGES[0][0]: float(CHANGES[0][1])})]
+    name, value, _ = CHANGES["student"][0][0]
+    tried = [entry("no_new_data", "not shown", 0.0, changes={name: float(value)})]
+    every = [entry("other", "harmed", 1.0, changes={n: float(v)}) for ((n, v, _),) in CHANGES["student"]]
 
-    assert untried(tried, {}) == untried([], {CHANGES[0][0]: CHANGES[0][1]})
-    assert untried(tried, {}) != untried([], {})
-    assert (
-        untried([entry("other", "harmed", 1.0, changes={name: float(value)}) for name, value, _ in CHANGES], {}) is None
-    )
+    assert untried(tried, {}, "student") == untried([], {name: value}, "student")
+    assert untried(tried, {}, "student") != untried([], {}, "student")
+    assert untried(every, {}, "student") == []
+
+
+def test_an_adapter_is_offered_the_first_projects_second_recipe():
+    """Ours: smaller steps and a pass more are one change, and each says why; the recipes are its own."""
+    served = {"learning_rate": 2e-5, "epochs": 2, "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05}
+    of_student = entry("hyperparameters", "helped", -0.5, cause=cause("helped"), changes={"min_texts": 2.0})
+    offered = untried([of_student], served, "lora")
+
+    assert [(change["name"], change["value"]) for change in offered] == [("learning_rate", 1.2e-5), ("epochs", 3)]
+    assert all(change["reason"] for change in offered)
+    again = [entry("hyperparameters", "helped", -0.5, changes={"learning_rate": 1.2e-5, "epochs": 3.0})]
+    assert [change["name"] for change in untried(again, served, "lora")] == ["lora_r"]
+    assert [change["name"] for change in untried([], served | {"epochs": 3}, "lora")] == ["learning_rate"]
+    for known in ([of_student, entry("focused", "harmed", 0.4)], []):
+        found = suggested(known, FOCUS, served, False, "lora")
+        assert found is not None and not {"min_texts"} & {change["name"] for change in found.changes}
+    aimed, proven = entry("focused", "helped", -0.2), again[0].model_copy(update={"cause": cause("helped")})
+    own, others = (suggested([aimed, one], FOCUS, served, False, "lora") for one in (proven, of_student))
+    assert own is not None and [change["value"] for change in own.changes] == [1.2e-5, 3.0]
+    assert others is not None and (others.way, others.changes) == ("focused", [])
 
 
 def test_evidence_of_the_dataset_goes_before_that_of_its_task():

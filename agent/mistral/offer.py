@@ -41,6 +41,7 @@ FILLED_IN = {
     "get_job": ("wait_s",),
     "plan_augmentation": ("new_rows", "replay_rows"),
     "plan_campaign": ("seeds", "ways"),
+    "start_retrain": ("approve_usd",),  # a person types it, never a model
 }
 SHOWN_CHARS = 300
 

@@ -21,8 +21,10 @@ from servers.core.campaign import (
 from servers.core.cycle_files import Opening, needs_unjudged
 from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
+from servers.core.families import Family, family_worked_with
+from servers.core.quotes import Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
-from servers.core.student import FAMILY
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 
@@ -38,11 +40,12 @@ class Campaigning:
     Args:
         workspace: The artifacts folder.
         task: What is learned.
+        services: Where candidates are trained.
         augmenting: Plans and makes rows.
     """
 
-    def __init__(self, workspace: Workspace, task: Task, augmenting: Augmenting) -> None:
-        self._workspace, self._task, self._augmenting = workspace, task, augmenting
+    def __init__(self, workspace: Workspace, task: Task, services: Services, augmenting: Augmenting) -> None:
+        self._workspace, self._task, self._services, self._augmenting = workspace, task, services, augmenting
         self._datasets = DatasetStore(workspace)
 
     def plan(
@@ -63,7 +66,9 @@ class Campaigning:
         """
         opened = needs_unjudged(self._workspace, cycle)
         needs_campaign(opened)
-        changed(champions_recipe(self._workspace, opened.champion)[0], changes)
+        family = family_worked_with(opened.backends)
+        before = champions_recipe(self._workspace, opened.champion, family)[0]
+        recipe = changed(before, changes)
         left_out = dict(_left_out(focus, changes, ways))
         tried = [way for way in WAYS if way not in left_out]
         if len(tried) < 2:
@@ -76,6 +81,16 @@ class Campaigning:
             return found
         if found is not None and any(rows.made for rows in found.rows):
             raise ValueError(f"{cycle} has begun to carry out {found.plan_id}; go on with augment_dataset")
+        rows = [self._rows(opened, plan_id, way, seed, focus) for way, seed in _row_sets(tried, seeds)]
+        arms = [
+            _arm(plan_id, family, way, seed, changes) for way in tried for seed in range(1, _arms_of(way, seeds) + 1)
+        ]
+        trained = self._datasets.card(opened.dataset, opened.dataset_version).rows.train
+        new = {one.name: one.spec["new_rows"] for one in rows}
+        trainings = [
+            (trained + new.get(arm.rows or "", 0), (recipe if arm.changes else before).model_dump()) for arm in arms
+        ]
+        quote = Quotes(self._workspace, self._services, family).quote(opened.dataset, opened.dataset_version, trainings)
         campaign = Campaign(
             plan_id=plan_id,
             cycle=cycle,
@@ -84,9 +99,10 @@ class Campaigning:
             from_model=opened.champion,
             seeds=seeds,
             left_out=left_out,
-            rows=[self._rows(opened, plan_id, way, seed, focus) for way, seed in _row_sets(tried, seeds)],
-            arms=[_arm(plan_id, way, seed, changes) for way in tried for seed in range(1, _arms_of(way, seeds) + 1)],
+            rows=rows,
+            arms=arms,
             why="; ".join(f"{way}: {words}" for way, words in WAYS.items() if way in tried),
+            quote=quote,
             task_digest=digest(self._task),
             planned_at=now(),
         )
@@ -170,7 +186,7 @@ def _arms_of(way: Way, seeds: int) -> int:
     return 1 if way == "no_new_data" else seeds
 
 
-def _arm(plan_id: str, way: Way, seed: int, changes: Sequence[HparamChange]) -> Arm:
+def _arm(plan_id: str, family: Family, way: Way, seed: int, changes: Sequence[HparamChange]) -> Arm:
     name = f"{way}-{seed}"
     number = digest([plan_id, name])[:12]
     return Arm(
@@ -180,5 +196,5 @@ def _arm(plan_id: str, way: Way, seed: int, changes: Sequence[HparamChange]) -> 
         rows={"hyperparameters": f"focused-{seed}", "no_new_data": None}.get(way, name),
         changes=list(changes) if way in CHANGED else [],
         job_id=f"train-{number}",
-        model_id=f"{FAMILY}-{number}",
+        model_id=family.model_id(number),
     )

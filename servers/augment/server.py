@@ -13,6 +13,7 @@ from servers.augment.publishing import publish
 from servers.augment.teachers import Teacher
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
 from servers.core.dataset import DatasetStore, Example, SplitSizes
+from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.services import Services
 from servers.core.task import Task
@@ -60,6 +61,8 @@ class CampaignPlan(Wire):
     candidates: int
     teacher: str
     cost_usd: float
+    """What all trainings are expected to cost."""
+    quote: Quote
     next: str
 
 
@@ -100,7 +103,7 @@ def build_room(
     """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
     room, services = Room("augment", INSTRUCTIONS, workspace), services or Services()
     datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, services, teacher)
-    campaigning = Campaigning(workspace, task, augmenting)
+    campaigning = Campaigning(workspace, task, services, augmenting)
 
     @room.reads()
     def list_datasets() -> Datasets:
@@ -155,6 +158,7 @@ def build_room(
         writes campaign.json. Next: augment_dataset.
         """
         campaign = campaigning.plan(cycle, focus_dimensions, changes, seeds, list(WAYS) if ways is None else ways)
+        assert campaign.quote is not None  # every plan has one
         return CampaignPlan(
             plan_id=campaign.plan_id,
             ways={way: words for way, words in WAYS.items() if way not in campaign.left_out},
@@ -162,7 +166,8 @@ def build_room(
             seeds=campaign.seeds,
             candidates=len(campaign.arms),
             teacher=services.backends(datasets.head(campaign.dataset)).teacher,
-            cost_usd=0.0,
+            cost_usd=campaign.quote.usd,
+            quote=campaign.quote,
             next="augment_dataset",
         )
 

@@ -9,7 +9,7 @@ cannot start it.
 import fcntl
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -92,20 +92,32 @@ class Budget:
         Raises:
             ValueError: it would exceed the budget, or nobody knows what it costs.
         """
-        most = _known(usd, what)
+        self.reserve_together({key: usd}, what)
+
+    def reserve_together(self, amounts: Mapping[str, float | None], what: str) -> None:
+        """Set aside several amounts, by key, all of them or none.
+
+        Raises:
+            ValueError: together they would exceed the budget, or nobody knows what one costs.
+        """
+        most = {key: _known(usd, what) for key, usd in amounts.items()}
         with self._locked():
             accounts = self._accounts()
-            held = accounts[key].reserved if key in accounts else 0.0
+            more = {
+                key: usd - accounts[key].reserved if key in accounts else usd
+                for key, usd in most.items()
+                if key not in accounts or usd > accounts[key].reserved
+            }
             state = self._state(accounts)
-            if most <= held:
-                return
-            if round(most - held, DECIMALS) > state.left:
+            if round(sum(more.values()), DECIMALS) > state.left:
                 raise ValueError(
-                    f"{cleaned(what)} can cost up to {most:.2f} USD, and {state.left:.2f} of the {state.limit:.2f} USD "
-                    f"in the budget are left ({state.spent:.2f} spent, {state.reserved:.2f} reserved); raise usd in "
-                    "[budget] of etude.toml, or make it smaller"
+                    f"{cleaned(what)} can cost up to {sum(most.values()):.2f} USD, and {state.left:.2f} of the "
+                    f"{state.limit:.2f} USD in the budget are left ({state.spent:.2f} spent, {state.reserved:.2f} "
+                    "reserved); raise usd in [budget] of etude.toml, or make it smaller"
                 )
-            self._add("reserve", key, most, what)
+            for key in more:
+                if most[key]:
+                    self._add("reserve", key, most[key], what)
 
     def settle(self, key: str, usd: float | None, what: str = "") -> None:
         """Note what was used; it takes the reservation's place, also where it is more. Noted twice it counts once.
@@ -126,10 +138,9 @@ class Budget:
             if account is not None and account.reserved:
                 self._add("release", key, 0.0, "")
 
-    def is_reserved(self, key: str) -> bool:
-        """Whether something is set aside under this key and not settled yet."""
-        account = self._accounts().get(key)
-        return account is not None and account.reserved > 0
+    def reservations(self) -> dict[str, float]:
+        """What is set aside and not settled yet, USD by key."""
+        return {key: account.reserved for key, account in self._accounts().items() if account.reserved}
 
     def state(self) -> BudgetState:
         """Where the budget stands.

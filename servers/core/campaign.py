@@ -10,6 +10,8 @@ from pydantic import Field
 
 from servers.core.cycle_files import Opening, document, opening
 from servers.core.disk import read_json
+from servers.core.families import Family, family_of_model
+from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -95,8 +97,15 @@ class Campaign(Wire):
     rows: list[Rows]
     arms: list[Arm]
     why: str
+    quote: Quote | None = None
+    """For all arms; null where it was planned when everything ran on one machine."""
     task_digest: str
     planned_at: str
+
+    @property
+    def family(self) -> Family:
+        """What its candidates are."""
+        return family_of_model(self.arms[0].model_id)
 
     @property
     def made(self) -> bool:

@@ -49,6 +49,11 @@ def open_cycles(workspace: Workspace, dataset: str) -> list[str]:
     return [cycle for cycle in unfinished if opening(workspace, cycle).dataset == dataset]
 
 
+def is_closed(workspace: Workspace, cycle: str) -> bool:
+    """Whether the cycle's report was written."""
+    return (workspace.cycle_dir(cycle) / "summary.json").exists()
+
+
 def needs_open(workspace: Workspace, cycle: str) -> Opening:
     """The opening of a cycle that is still open.
 
@@ -56,7 +61,7 @@ def needs_open(workspace: Workspace, cycle: str) -> Opening:
         ValueError: there is no such cycle, or it is closed.
     """
     found = opening(workspace, cycle)
-    if (workspace.cycle_dir(cycle) / "summary.json").exists():
+    if is_closed(workspace, cycle):
         raise ValueError(f"{cycle} is closed and changes no more; call open_cycle for the next one")
     return found
 

@@ -63,6 +63,14 @@ class Usage(Wire):
     usd: float
 
 
+class RemoteUse(Wire):
+    """What a job took where it ran."""
+
+    seconds: float
+    """That are paid for."""
+    usd: float
+
+
 class TrainSpec(Wire):
     """Train a model on one dataset version."""
 
@@ -90,6 +98,10 @@ class TrainSpec(Wire):
     base_revision: str | None = None
     remote: RemoteSpec | None = None
     """Null where it runs on this machine."""
+    recipe: str | None = None
+    """Digest of family, base, image, code and flavor, for a job that runs elsewhere."""
+    smoke: bool = False
+    """Whether it is a small run that tries the recipe out; its model is no candidate."""
 
 
 class SampleSpec(Wire):
@@ -173,6 +185,8 @@ class TrainResult(Wire):
     cycle: str
     train_rows: int
     seconds: float
+    remote: RemoteUse | None = None
+    """Null where it ran on this machine."""
     versions: dict[str, str]
     """Of Python and the libraries."""
 

@@ -59,7 +59,7 @@ class JobStatus(Wire):
 
     job_id: str
     kind: str
-    """train, sample, or campaign for several trainings."""
+    """train, sample, campaign for several trainings, or smoke for a training that tries a recipe out."""
     state: State
     attempt: int
     """Counts the starts."""
@@ -235,11 +235,11 @@ def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> Jo
     if state == "succeeded":
         result = read_json(folder / RESULT)
         seconds = float(result["seconds"])
-        model = spec.model_id if isinstance(spec, TrainSpec) else None
+        model = spec.model_id if isinstance(spec, TrainSpec) and not spec.smoke else None
         models = result["models"] if isinstance(spec, CampaignSpec) else [model] if model else []
     return JobStatus(
         job_id=spec.job_id,
-        kind=spec.kind,
+        kind="smoke" if isinstance(spec, TrainSpec) and spec.smoke else spec.kind,
         state=state,
         attempt=progress.attempt,
         cycle=spec.cycle,

@@ -1,16 +1,17 @@
 """The recipe of a training: the champion's, and what is changed about it, few at a time and each with its reason."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from servers.core.families import Family
 from servers.core.models import trained_model
+from servers.core.quotes import Quote
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
-if TYPE_CHECKING:  # linear algebra takes a while to load, and a plan that is only read needs none
-    from servers.core.student import StudentHparams
+Recipe = TypeVar("Recipe", bound=Wire)
 
 PLAN_FILE = "hparam_patch.json"
 MAX_CHANGES = 3  # more at once, and nobody can say what an effect came from
@@ -47,60 +48,63 @@ class RetrainPlan(Wire):
     """The whole recipe."""
     changes: list[HparamChange]
     cost_usd: float
+    """What is expected; the quote has the rest."""
     seconds_estimate: float
+    quote: Quote | None = None
+    """Null for a campaign's: its own has one for all arms."""
     task_digest: str
     """Of the task that it was planned for: with another one it cannot be carried out."""
     planned_at: str
 
 
-def champions_recipe(workspace: Workspace, model: str) -> "tuple[StudentHparams, str | None]":
-    """A champion's recipe and the version it was trained on; the defaults and None for one that was never trained."""
-    from servers.core.student import FAMILY, StudentHparams
+def champions_recipe(workspace: Workspace, model: str, family: Family) -> tuple[Wire, str | None]:
+    """A champion's recipe and the version it was trained on.
 
-    if not model.startswith(f"{FAMILY}-"):
-        return StudentHparams(), None
+    One that was never trained, or is of another family, has the family's defaults and None.
+    """
+    if not family.owns(model):
+        return family.recipe(), None
     made = trained_model(workspace, model)
-    return StudentHparams.model_validate(made.hparams), made.dataset_version
+    return family.recipe(made.hparams), made.dataset_version
 
 
-def changed(before: "StudentHparams", changes: Sequence[HparamChange]) -> "StudentHparams":
+def changed(before: Recipe, changes: Sequence[HparamChange]) -> Recipe:
     """The recipe after the changes.
 
     Raises:
         ValueError: a change is unknown, out of range, changes nothing, has no reason, stands twice or is one too many.
     """
-    from servers.core.student import StudentHparams
-
+    known = type(before)
     if len(changes) > MAX_CHANGES:
         raise ValueError(f"{len(changes)} changes at once; make at most {MAX_CHANGES}, so that an effect has a cause")
     if len({change.name for change in changes}) != len(changes):
         raise ValueError("a hyperparameter is changed twice; give each once")
     for change in changes:
-        if change.name not in StudentHparams.model_fields:
-            raise ValueError(f"no hyperparameter {change.name!r}; known: {_ranges()}")
+        if change.name not in known.model_fields:
+            raise ValueError(f"no hyperparameter {change.name!r}; known: {_ranges(known)}")
         if not change.reason.strip():
             raise ValueError(f"the change of {change.name!r} has no reason; say what it is for")
         if getattr(before, change.name) == change.value:
-            raise ValueError(f"{change.name!r} is {change.value:g} already; leave it out, or change it: {_ranges()}")
+            raise ValueError(
+                f"{change.name!r} is {change.value:g} already; leave it out, or change it: {_ranges(known)}"
+            )
     try:
-        return StudentHparams.model_validate(before.model_dump() | {c.name: c.value for c in changes})
+        return known.model_validate(before.model_dump() | {c.name: c.value for c in changes})
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{name}: " for name in first["loc"])
-        raise ValueError(f"{where}{first['msg'].removeprefix('Value error, ')}; known: {_ranges()}") from error
+        raise ValueError(f"{where}{first['msg'].removeprefix('Value error, ')}; known: {_ranges(known)}") from error
 
 
-def patch(before: "StudentHparams", after: "StudentHparams") -> HparamPatch:
-    """What differs between two recipes."""
+def patch(before: Wire, after: Wire) -> HparamPatch:
+    """What differs between two recipes of one family."""
     old, new = before.model_dump(), after.model_dump()
     names = [name for name in new if new[name] != old[name]]
     # By alias: `from` is no name in Python.
     return HparamPatch.model_validate({"from": {n: old[n] for n in names}, "to": {n: new[n] for n in names}})
 
 
-def _ranges() -> str:
+def _ranges(recipe: type[Wire]) -> str:
     """Every hyperparameter with the values it takes."""
-    from servers.core.student import StudentHparams
-
-    limits = StudentHparams.model_json_schema()["properties"]
+    limits = recipe.model_json_schema()["properties"]
     return ", ".join(f"{name} {one['minimum']:g} to {one['maximum']:g}" for name, one in limits.items())

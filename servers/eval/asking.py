@@ -39,7 +39,7 @@ class Asking:
         self._workspace, self._custody, self._sampling, self._judge = workspace, custody, sampling, judge
         self._datasets, self._jobs = DatasetStore(workspace), JobStore(workspace)
 
-    def on_diagnose(self, cycle: str, model: str) -> Sampled:
+    def on_diagnose(self, cycle: str, model: str, approve_usd: float | None) -> Sampled:
         """Have a model answer the diagnose rows.
 
         Raises:
@@ -50,7 +50,7 @@ class Asking:
             raise ValueError(f"{model!r} answers at once; call evaluate_model with it")
         card = self._datasets.card(opened.dataset, opened.dataset_version)
         self._custody.refuse_other_task(card)
-        job = self._waited_for(self._sampling.begin_on_diagnose(card, model))
+        job = self._waited_for(self._sampling.begin_on_diagnose(card, model, approve_usd))
         folder = self._workspace.job_dir(job.job_id)
         tell_once(folder, job, "diagnose")
         if job.state == "cancelled":
@@ -68,7 +68,7 @@ class Asking:
             next="evaluate_model" if done else AGAIN,
         )
 
-    def on_gate(self, cycle: str, model: str) -> Sampled:
+    def on_gate(self, cycle: str, model: str, approve_usd: float | None) -> Sampled:
         """Have a model answer the sealed rows; its answers stay in the sealed folder.
 
         Raises:
@@ -77,7 +77,7 @@ class Asking:
         if kind_of(model) is None:
             raise ValueError(f"{model!r} answers at once; call gate_candidate")
         try:
-            needless = self._judge.sample(cycle, model, limit_s=WAIT_S)
+            needless = self._judge.sample(cycle, model, WAIT_S, approve_usd)
         except StillAnswering as going:
             message = cleaned(going.job.message)
             return Sampled(model=model, split="gate", state="running", job_id=None, message=message, next=AGAIN)

@@ -31,7 +31,6 @@ from servers.core.jobs import JobStore
 from servers.core.near_copies import groups
 from servers.core.recipes import PLAN_FILE, RetrainPlan, champions_recipe, changed, patch
 from servers.core.statistics import Floats
-from servers.core.student import FAMILY
 from servers.core.workspace import Workspace
 
 
@@ -144,14 +143,14 @@ class Choosing:
             write_jsonl(folder / PAIRS_FILE, new)
             write_json(folder / "augmentation_spec.json", spec)
             self._datasets.move_head(card)
-        before = champions_recipe(self._workspace, campaign.from_model)[0]
+        before = champions_recipe(self._workspace, campaign.from_model, campaign.family)[0]
         recipe = changed(before, arm.changes)
         plan = RetrainPlan(
             plan_id=campaign.plan_id,
             cycle=campaign.cycle,
             dataset=card.name,
             dataset_version=card.fingerprint,
-            model_family=FAMILY,
+            model_family=campaign.family.name,
             from_model=campaign.from_model,
             hparam_patch=patch(before, recipe),
             next_hparams=recipe.model_dump(),

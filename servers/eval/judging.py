@@ -70,13 +70,14 @@ class Judge:
         self._custody.append_verdict(card, record.model_dump(mode="json", by_alias=True))
         return self._publish(opened, card, candidate, question, record.verdict, [*spent, record])
 
-    def sample(self, cycle: str, model: str, limit_s: float) -> str | None:
+    def sample(self, cycle: str, model: str, limit_s: float, approve_usd: float | None = None) -> str | None:
         """Have a model that answers in a job answer the sealed rows, and keep its answers sealed.
 
         Args:
             cycle: Whose verdict is to come.
             model: The candidate, the champion or 'prompt'.
             limit_s: How long to wait for the job.
+            approve_usd: What a person typed back of a cost that was told.
 
         Returns:
             None once its answers are there; else why they are not needed.
@@ -97,7 +98,9 @@ class Judge:
                 return f"{model!r} is {problem}, so neither it nor {champion!r} is asked; gate_candidate says the same"
         served_by = self._one(opened, card, model)
         if not self._custody.sampled(card, served_by):
-            answers = sample_sealed(self._sampling, card, model, served_by, self._custody.gate(card), limit_s)
+            answers = sample_sealed(
+                self._sampling, card, model, served_by, self._custody.gate(card), limit_s, approve_usd
+            )
             self._custody.keep_sampled(card, answers)
         return None
 

@@ -16,6 +16,7 @@ from servers.core.arms import LORA, PROMPT, TEACHER
 from servers.core.budget import Budget
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, read_json, read_jsonl, write_json, write_jsonl
+from servers.core.families import family_named
 from servers.core.job_files import (
     BASE_PREDICTIONS,
     PREDICTIONS,
@@ -28,6 +29,7 @@ from servers.core.job_files import (
 )
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import intact_folder, trained_model
+from servers.core.quotes import Quotes, most_usd, remote_of
 from servers.core.services import Endpoint, Services
 from servers.core.shots import draw_shots
 from servers.core.task import Task
@@ -41,7 +43,8 @@ ANSWER_TOKENS = 300  # six numbers as JSON take sixty
 CHARS_PER_TOKEN = 3  # fewer than of plain English: an estimate should err on the safe side
 DIMENSION_CHARS = 120
 MAX_ATTEMPTS = 3  # that nobody is told of: a process may be killed for no fault of its own, but not for ever
-START_S, ROW_S = 1200, 10  # of a machine far away: libraries and weights come first
+HALF_A_CENT = 0.005
+START_S, ROW_S = 900, 5  # of a machine far away: libraries and weights come first
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,14 @@ class Sampling:
     services: Services
 
     def begin(
-        self, jobs: JobStore, root: Path, model: str, card: Card, rows: Sequence[Example], purpose: Purpose
+        self,
+        jobs: JobStore,
+        root: Path,
+        model: str,
+        card: Card,
+        rows: Sequence[Example],
+        purpose: Purpose,
+        approve_usd: float | None = None,
     ) -> JobStatus:
         """Start the job that asks a model about rows, or find it; its cost is set aside in the budget first.
 
@@ -64,10 +74,11 @@ class Sampling:
             card: The dataset whose first train rows are shown to the base model, where any are.
             rows: What is asked about; their labels go nowhere.
             purpose: What for.
+            approve_usd: What a person typed back of a cost that was told.
 
         Raises:
-            ValueError: there is no such model here, the configuration names no endpoint for it, the budget does not
-                allow it, or the attempt before failed, which is told once; the next call begins anew.
+            ValueError: there is no such model here, the configuration names no endpoint for it, nobody approved what it
+                can cost, the budget does not allow it, or the attempt before failed, which is told once; the next call begins anew.
         """
         job_id = self.job_id(root, model, card, rows, purpose)
         folder = root / job_id
@@ -79,10 +90,12 @@ class Sampling:
                 return job
         else:
             spec = self._spec(job_id, root, model, card, rows, purpose)
+        refuse_unapproved(spec, approve_usd, self.services.settings.budget.approve_usd)
         write_jsonl(folder / TEXTS, [{"id": row.id, "text": row.text} for row in rows])
         if spec.shots_file is not None:
             write_jsonl(folder / spec.shots_file, self._shots(model, card))
-        self._budget.reserve(job_id, highest_cost(spec), f"{model} answers {len(rows)} {purpose} rows")
+        if (most := highest_cost(spec)) > 0:
+            self._budget.reserve(job_id, most, f"{model} answers {len(rows)} {purpose} rows")
         return jobs.start(spec)
 
     def job_id(self, root: Path, model: str, card: Card, rows: Sequence[Example], purpose: Purpose) -> str:
@@ -103,13 +116,14 @@ class Sampling:
     def settle(self, folder: Path) -> float:
         """Note in the budget what a job that ended well has cost; USD."""
         cost = cost_of(folder)
-        self._budget.settle(folder.name, cost)
+        if self._budget.is_reserved(folder.name):
+            self._budget.settle(folder.name, cost)
         return cost
 
-    def begin_on_diagnose(self, card: Card, model: str) -> JobStatus:
+    def begin_on_diagnose(self, card: Card, model: str, approve_usd: float | None = None) -> JobStatus:
         """Start or find the job that asks a model about the diagnose rows."""
         root, rows = self.workspace.jobs_root, self._diagnose(card)
-        return self.begin(JobStore(self.workspace), root, model, card, rows, "diagnose")
+        return self.begin(JobStore(self.workspace), root, model, card, rows, "diagnose", approve_usd)
 
     def asked_on_diagnose(self, card: Card, model: str) -> Asked:
         """What it brought.
@@ -156,7 +170,7 @@ class Sampling:
                 texts_file=TEXTS,
                 with_base=is_adapter and purpose == "diagnose",
                 timed=timed,
-                remote=_machine(self.services, len(rows)) if is_adapter else None,
+                remote=self._machine(card, trained.family, len(rows)),
             )
         longest = max(len(row.text) for row in rows)
         shots = self._shots(model, card)
@@ -172,6 +186,13 @@ class Sampling:
             texts_file=TEXTS,
             timed=timed,
         )
+
+    def _machine(self, card: Card, family: str, rows: int) -> RemoteSpec | None:
+        """Where a trained model answers: an adapter on Hugging Face where trainings run there, else here."""
+        if family != LORA:
+            return None
+        resolved = Quotes(self.workspace, self.services, family_named(LORA)).resolved(card.fingerprint)
+        return None if resolved is None else remote_of(resolved, START_S + ROW_S * rows)
 
     def _weights(self, model: str, root: Path) -> str:
         """A trained model's folder as seen from a job's, so that both can be moved together."""
@@ -207,7 +228,7 @@ def highest_cost(spec: SampleSpec) -> float:
     """USD that a job can cost at most."""
     if spec.endpoint is not None:
         return spec.endpoint.max_usd
-    return 0.0 if spec.remote is None else spec.remote.timeout_s / 60 * spec.remote.usd_per_minute
+    return 0.0 if spec.remote is None else most_usd(spec.remote)
 
 
 def cost_of(folder: Path) -> float:
@@ -218,20 +239,24 @@ def cost_of(folder: Path) -> float:
     return 0.0 if spec.remote is None else min(highest_cost(spec), result.seconds / 60 * spec.remote.usd_per_minute)
 
 
-def _machine(services: Services, rows: int) -> RemoteSpec | None:
-    """Where an adapter answers: on Hugging Face where trainings run there, else here."""
-    if services.jobs == "local":
-        return None
-    from servers.core.hub import hardware_price, resolved_namespace
+def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it: float) -> None:
+    """Refuse a job on hardware that costs money and that nobody approved.
 
-    jobs = services.settings.jobs
-    return RemoteSpec(
-        namespace=resolved_namespace(services),
-        flavor=jobs.flavor,
-        image=jobs.image,
-        timeout_s=START_S + ROW_S * rows,
-        usd_per_minute=hardware_price(services, jobs.flavor),
-    )
+    Args:
+        spec: What is to be started.
+        approve_usd: The most that it can cost, typed back by a person.
+        stands_for_it: What needs nobody's approval.
+
+    Raises:
+        ValueError: nobody did; the message has the amount.
+    """
+    if spec.remote is None or (most := most_usd(spec.remote)) <= stands_for_it:
+        return
+    if approve_usd is None or abs(approve_usd - most) > HALF_A_CENT:
+        raise ValueError(
+            f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person approves "
+            f"it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
+        )
 
 
 def _base(folder: Path) -> tuple[ServedBy, list[str]] | None:

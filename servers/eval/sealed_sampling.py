@@ -36,7 +36,13 @@ class StillAnswering(ValueError):
 
 
 def sample_sealed(
-    sampling: Sampling, card: Card, model: str, served_by: ServedBy, rows: Sequence[Example], limit_s: float = LIMIT_S
+    sampling: Sampling,
+    card: Card,
+    model: str,
+    served_by: ServedBy,
+    rows: Sequence[Example],
+    limit_s: float = LIMIT_S,
+    approve_usd: float | None = None,
 ) -> list[Answer]:
     """One answer of a model to each of the rows, in order, given by a process that saw no label.
 
@@ -47,6 +53,7 @@ def sample_sealed(
         served_by: What has to answer.
         rows: The sealed rows, or some of them.
         limit_s: How long to wait for the job; it goes on afterwards, and the next call finds it.
+        approve_usd: What a person typed back of a cost that was told.
 
     Raises:
         StillAnswering: the job takes longer.
@@ -61,7 +68,7 @@ def sample_sealed(
         jobs = JobStore(sampling.workspace, root)
         folder = root / sampling.job_id(root, model, card, rows, "sealed")
         folder.mkdir(mode=PRIVATE, exist_ok=True)
-        job = sampling.begin(jobs, root, model, card, rows, "sealed")
+        job = sampling.begin(jobs, root, model, card, rows, "sealed", approve_usd)
         _wait(jobs, job, folder, deadline)
         answers = [Answer.model_validate(row) for row in read_jsonl(folder / PREDICTIONS)]
         sampling.settle(folder)

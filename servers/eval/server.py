@@ -177,11 +177,14 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         return found
 
     @room.writes(locked=False)  # it waits for a job
-    def sample_model(cycle: CycleId, model: ModelId, split: Literal["diagnose", "gate"]) -> Sampled:
+    def sample_model(
+        cycle: CycleId, model: ModelId, split: Literal["diagnose", "gate"], approve_usd: float | None = None
+    ) -> Sampled:
         """Have a model that answers in a job ('prompt', 'teacher', a fine-tuned one) answer a split's rows; sealed
         answers stay sealed. While it runs, call again, which waits. Next: evaluate_model, for the gate gate_candidate.
         """
-        return asking.on_diagnose(cycle, model) if split == "diagnose" else asking.on_gate(cycle, model)
+        ask = asking.on_diagnose if split == "diagnose" else asking.on_gate
+        return ask(cycle, model, approve_usd)
 
     @room.writes()
     def evaluate_model(

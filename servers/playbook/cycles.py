@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from servers.core.budget import Budget, BudgetState
-from servers.core.cycle_files import Opening, opening
+from servers.core.cycle_files import Opening, is_closed, opening
 from servers.core.dataset import DatasetStore
 from servers.core.disk import now, write_json
 from servers.core.registry import Registry
@@ -119,11 +119,6 @@ def newest(workspace: Workspace) -> str:
     if not found:
         raise ValueError("no cycle was opened yet; call open_cycle")
     return found[-1].cycle
-
-
-def is_closed(workspace: Workspace, cycle: str) -> bool:
-    """Whether the cycle's report was written."""
-    return (workspace.cycle_dir(cycle) / "summary.json").exists()
 
 
 def _next_id(workspace: Workspace, dataset: str, beginning: bool) -> str:

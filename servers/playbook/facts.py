@@ -8,6 +8,7 @@ from servers.core.cycle_files import Opening, opening, sampled_in
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.families import family_worked_with
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import trained_model
 from servers.core.registry import Move, Registry
@@ -41,9 +42,9 @@ class Facts:
     evaluations: dict[str, Evaluation]
     """By model, the newest of this cycle."""
     jobs: list[JobStatus]
-    """Training jobs of this cycle, oldest first; of a campaign the one that trains all arms."""
+    """Training jobs of this cycle, oldest first, with smoke runs; of a campaign the one that trains all arms."""
     recipe: dict[str, Any]
-    """Hyperparameters of the champion; empty for one that was never trained."""
+    """Hyperparameters of the champion; empty for one that was never trained, or is of another family."""
     sampled: set[tuple[str, str]]
     """Model and split ("diagnose", "gate") of models that answer in jobs and have."""
     known: list[Policy]
@@ -66,6 +67,11 @@ class Facts:
     @property
     def cycle(self) -> str:
         return self.opening.cycle
+
+    @property
+    def family(self) -> str:
+        """What the cycle trains."""
+        return family_worked_with(self.opening.backends).name
 
     @property
     def champion(self) -> Evaluation | None:
@@ -161,7 +167,7 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
         head=datasets.head(opened.dataset),
         evaluations={evaluation.model: evaluation for evaluation in evaluations},
         jobs=list(_jobs(workspace, opened)),
-        recipe=_recipe(workspace, opened.champion),
+        recipe=_recipe(workspace, opened),
         sampled=sampled_in(workspace, cycle),
         known=concerning(policies_known(workspace), opened.dataset, card.task),
         champion_now=registry.champion(opened.dataset),
@@ -179,13 +185,15 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
 
 
 def _jobs(workspace: Workspace, opened: Opening) -> Iterator[JobStatus]:
-    kind = "campaign" if opened.campaign else "train"
-    yield from (job for job in JobStore(workspace).list() if job.cycle == opened.cycle and job.kind == kind)
+    kinds = ("campaign" if opened.campaign else "train", "smoke")
+    yield from (job for job in JobStore(workspace).list() if job.cycle == opened.cycle and job.kind in kinds)
 
 
-def _recipe(workspace: Workspace, model: str) -> dict[str, Any]:
+def _recipe(workspace: Workspace, opened: Opening) -> dict[str, Any]:
+    if not family_worked_with(opened.backends).owns(opened.champion):
+        return {}
     try:
-        return trained_model(workspace, model).hparams
+        return trained_model(workspace, opened.champion).hparams
     except ValueError:  # never trained, or its files are gone: whoever trains or measures says so
         return {}
 

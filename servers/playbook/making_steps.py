@@ -18,7 +18,7 @@ MAX_ATTEMPTS = 3  # of a training: a process may be killed for no fault of its o
 def suggestion_for(facts: Facts, task: Task) -> Suggestion:
     """How to make the candidate, from what is known."""
     focus = facts.worst_dimensions(facts.opening.champion)
-    found = suggested(facts.known, focus, facts.recipe, replays_by_default=task.augment.replay_rows > 0)
+    found = suggested(facts.known, focus, facts.recipe, task.augment.replay_rows > 0, facts.family)
     return found or Suggestion("no_new_data", None, [], "every way that is known harmed")
 
 
@@ -27,7 +27,7 @@ def lacking(facts: Facts, task: Task) -> str | None:
     if facts.augmentation is None:
         suggestion = suggestion_for(facts, task)
         return suggestion.why if suggestion.way == "no_new_data" and not suggestion.changes else None
-    if not facts.augmented or facts.rows_added or untried(facts.known, facts.recipe):
+    if not facts.augmented or facts.rows_added or untried(facts.known, facts.recipe, facts.family):
         return None
     return f"{_no_rows([facts.augmentation['outcome']])}, and every recipe was tried"
 
@@ -61,15 +61,18 @@ def new_rows(facts: Facts, task: Task) -> Iterator[NextStep]:
 def campaign_steps(facts: Facts, task: Task) -> Iterator[NextStep]:
     """The steps of a campaign up to the verdict."""
     if facts.campaign is None:
-        change, focus = untried(facts.known, facts.recipe), facts.worst_dimensions(facts.opening.champion)
+        changes, focus = (
+            untried(facts.known, facts.recipe, facts.family),
+            facts.worst_dimensions(facts.opening.champion),
+        )
         yield from _looking_up(facts)
         yield step(
             "plan_campaign",
             "several ways with several seeds each, so that an effect has a cause",
             cycle=facts.cycle,
             focus_dimensions=focus,
-            changes=[change] if change else [],
-            ways=ways_to_try(facts.known, focus, change),
+            changes=changes,
+            ways=ways_to_try(facts.known, focus, changes),
         )
         return
     campaign = Campaign.model_validate(facts.campaign)
@@ -110,9 +113,9 @@ def _planned(facts: Facts, task: Task) -> Iterator[NextStep]:
     why = "keep the recipe, so that an effect has one cause"
     if facts.opening.kind == "cycle":
         suggestion = suggestion_for(facts, task)
-        if facts.augmented and not facts.rows_added and (change := untried(facts.known, facts.recipe)):
+        if facts.augmented and not facts.rows_added and (others := untried(facts.known, facts.recipe, facts.family)):
             assert facts.augmentation is not None  # it was carried out
-            changes, why = [change], f"{_no_rows([facts.augmentation['outcome']])}; another recipe is left to try"
+            changes, why = others, f"{_no_rows([facts.augmentation['outcome']])}; another recipe is left to try"
         elif suggestion.changes:
             changes, why = suggestion.changes, suggestion.why
             if not facts.augmented:
@@ -129,6 +132,8 @@ def _started(facts: Facts, plan_id: str, why: str) -> Iterator[NextStep]:
     started = _jobs_of(facts, plan_id)
     if not started:
         yield step("start_retrain", why, plan_id=plan_id)
+    elif started[-1].kind == "smoke" and started[-1].state == "succeeded":
+        yield step("start_retrain", f"the smoke run succeeded; {why}", plan_id=plan_id)
     elif started[-1].state == "failed" and started[-1].attempt < MAX_ATTEMPTS:
         job = started[-1]
         why = f"try again, attempt {job.attempt} failed: {job.error or 'no reason given'}"

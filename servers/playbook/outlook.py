@@ -15,7 +15,7 @@ def next_cycle(task: Task, facts: Facts, conclusion: Conclusion) -> Plan:
     if conclusion.verdict == "stopped":
         return [("before anything else", _mend(facts)), ("data", "diagnose again once that is mended"), _gate(task)]
     focus = facts.worst_dimensions(conclusion.champion_after)
-    way = suggested(facts.known, focus, facts.recipe, replays_by_default=task.augment.replay_rows > 0)
+    way = suggested(facts.known, focus, facts.recipe, task.augment.replay_rows > 0, facts.family)
     rows, served = facts.head.rows.train, conclusion.champion_after
     return [
         ("inputs", f"open_cycle on {facts.opening.dataset}, {rows} train rows, {served} in service"),

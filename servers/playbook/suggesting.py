@@ -14,18 +14,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from servers.core.campaign import DIFFERS_FROM, WAYS, Way
+from servers.core.families import family_named
 from servers.playbook.policies import Policy
 
 AIMED = ("focused", "focused_replay", "hyperparameters")
 DEFAULT: tuple[Way, ...] = ("focused", "more")
-# Of the CPU student; tried one after the other, one a campaign, so that an effect has a cause.
-CHANGES = (
-    ("word_ngrams", 1, "pairs of words are rare in few rows, single words may do"),
-    ("constant_margin", 0.0, "a dimension may use the text as soon as that beats its constant at all"),
-    ("min_texts", 2, "what stands in one text alone cannot be told from noise"),
-    ("char_ngrams", 6, "longer runs of characters tell longer words apart"),
-    ("word_ngrams", 3, "three words in a row may say what single words do not"),
-)
+# By family; tried one after the other, one entry a cycle, so that an effect has a cause.
+CHANGES: dict[str, tuple[tuple[tuple[str, float, str], ...], ...]] = {
+    "student": (
+        (("word_ngrams", 1, "pairs of words are rare in few rows, single words may do"),),
+        (("constant_margin", 0.0, "a dimension may use the text as soon as that beats its constant at all"),),
+        (("min_texts", 2, "what stands in one text alone cannot be told from noise"),),
+        (("char_ngrams", 6, "longer runs of characters tell longer words apart"),),
+        (("word_ngrams", 3, "three words in a row may say what single words do not"),),
+    ),
+    "lora": (
+        (  # one cause: the same way, walked in smaller steps; the first project's second cycle
+            ("learning_rate", 1.2e-5, "smaller steps keep more of what the base can do"),
+            ("epochs", 3, "one pass more makes up for the smaller steps"),
+        ),
+        (("lora_r", 32, "a wider adapter can hold more than the rows have taught so far"),),
+        (("lora_dropout", 0.1, "few rows are learned by heart, and more dropout makes that harder"),),
+        (("learning_rate", 5e-5, "the adapter may still be far from where the rows would take it"),),
+    ),
+}
 
 Change = dict[str, Any]
 
@@ -43,7 +55,7 @@ class Suggestion:
 
 
 def suggested(
-    entries: Sequence[Policy], focus: Sequence[str], recipe: Mapping[str, Any], replays_by_default: bool
+    entries: Sequence[Policy], focus: Sequence[str], recipe: Mapping[str, Any], replays_by_default: bool, family: str
 ) -> Suggestion | None:
     """How to make the next candidate; None where every way is known to harm.
 
@@ -52,7 +64,9 @@ def suggested(
         focus: Dimensions that new rows would aim at; none leaves the aimed ways out.
         recipe: The champion's hyperparameters.
         replays_by_default: Whether the task's file asks for replay.
+        family: What is trained; what is known of another family's recipes says nothing here.
     """
+    entries = _fitting(entries, family)
     harmed = _harmed(entries)
     no_replay = 0 if replays_by_default and "focused_replay" in _causes(entries, "harmed") else None
     for entry in _ranked(entries):
@@ -71,28 +85,39 @@ def suggested(
         if way not in harmed and (focus or way not in AIMED):
             why = "worst against the constant where the text carries signal" if way in AIMED else "more of the same"
             return Suggestion(way, no_replay, [], why + skipped)
-    if "no_new_data" in harmed or not (change := untried(entries, recipe)):
+    if "no_new_data" in harmed or not (changes := untried(entries, recipe, family)):
         return None
-    return Suggestion("no_new_data", None, [change], f"another recipe on the rows as they are{skipped}")
+    return Suggestion("no_new_data", None, changes, f"another recipe on the rows as they are{skipped}")
 
 
-def ways_to_try(entries: Sequence[Policy], focus: Sequence[str], change: Change | None) -> list[Way]:
+def ways_to_try(entries: Sequence[Policy], focus: Sequence[str], changes: Sequence[Change]) -> list[Way]:
     """The ways of the next campaign: those that can be taken, without those that harmed in the newest one."""
     newest = _newest_campaign(entries)
     possible: list[Way] = [
-        way for way in WAYS if (focus or way not in AIMED) and (change or way not in ("hyperparameters", "no_new_data"))
+        way
+        for way in WAYS
+        if (focus or way not in AIMED) and (changes or way not in ("hyperparameters", "no_new_data"))
     ]
     ways = [way for way in possible if not any(e.way == way and _did_harm(e) for e in newest)]
     return ways if len(ways) > 1 else possible  # two are needed for a comparison
 
 
-def untried(entries: Sequence[Policy], recipe: Mapping[str, Any]) -> Change | None:
-    """The first change of the recipe that no cycle has tried; None where all were."""
+def untried(entries: Sequence[Policy], recipe: Mapping[str, Any], family: str) -> list[Change]:
+    """The first change of the recipe that no cycle has tried, which may take two at once; none where all were."""
     tried = {(name, value) for entry in entries for name, value in entry.changes.items()}
-    for name, value, reason in CHANGES:
-        if (name, float(value)) not in tried and recipe.get(name) != value:
-            return {"name": name, "value": value, "reason": reason}
-    return None
+    for together in CHANGES[family]:
+        new = [(name, value, reason) for name, value, reason in together if recipe.get(name) != value]
+        if any((name, float(value)) not in tried for name, value, _ in new):
+            return [{"name": name, "value": value, "reason": reason} for name, value, reason in new]
+    return []
+
+
+def _fitting(entries: Sequence[Policy], family: str) -> list[Policy]:
+    """Those that change nothing but what this family has."""
+    if not any(entry.changes for entry in entries):
+        return list(entries)
+    names = family_named(family).hparams().model_fields.keys()
+    return [entry for entry in entries if entry.changes.keys() <= names]
 
 
 def _ranked(entries: Sequence[Policy]) -> list[Policy]:

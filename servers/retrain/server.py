@@ -1,26 +1,28 @@
 """The retrain server: plans and starts training jobs, and puts models into service when the gate let them."""
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 from pydantic import Field
 
+from servers.core.budget import Budget
 from servers.core.campaign import is_campaign
 from servers.core.dataset import DatasetStore
 from servers.core.job_files import State, TrainResult
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
+from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
 from servers.core.services import Services
-from servers.core.student import StudentHparams
 from servers.core.task import Task
 from servers.core.tracking import LocalTracker
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.retrain.campaigning import start_campaign
+from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
 from servers.retrain.releasing import Releasing
 from servers.retrain.trail import log_job
@@ -37,10 +39,15 @@ class PlanResult(Wire):
     model_family: str
     dataset: str
     dataset_version: str
-    hparams: StudentHparams
+    hparams: dict[str, Any]
+    """The whole recipe."""
     changes: list[HparamChange]
     cost_usd: float
+    """What is expected."""
     seconds_estimate: float
+    quote: Quote
+    budget_left: float
+    """USD that may still be reserved."""
     next: str
 
 
@@ -99,12 +106,14 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     """The retrain server over one artifacts folder, for one task."""
     room, services = Room("retrain", INSTRUCTIONS, workspace), services or Services()
     jobs, registry, datasets = JobStore(workspace), Registry(workspace), DatasetStore(workspace)
-    planning, releasing = Planning(workspace, task, jobs), Releasing(workspace, task)
+    paying = Paying(workspace, services, jobs)
+    planning, releasing = Planning(workspace, task, services, jobs, paying), Releasing(workspace, task)
     tracker = LocalTracker(workspace.tracking_file)
 
     def seen(job: JobStatus) -> JobResult:
-        """A job as the caller sees it; one that has ended is in the tracker by then."""
+        """A job as the caller sees it; one that has ended is in the tracker and the budget by then."""
         log_job(workspace, tracker, services, job)
+        paying.settle()
         return _job_result(job)
 
     @room.writes()
@@ -116,28 +125,35 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         quote; writes hparam_patch.json. Next: start_retrain.
         """
         plan = planning.plan(cycle, changes)
+        assert plan.quote is not None  # of a single training
         return PlanResult(
             plan_id=plan.plan_id,
             model_family=plan.model_family,
             dataset=plan.dataset,
             dataset_version=plan.dataset_version,
-            hparams=StudentHparams.model_validate(plan.next_hparams),
+            hparams=plan.next_hparams,
             changes=[change.model_copy(update={"reason": cleaned(change.reason)}) for change in plan.changes],
             cost_usd=plan.cost_usd,
             seconds_estimate=plan.seconds_estimate,
-            next="start_retrain",
+            quote=plan.quote,
+            budget_left=Budget(workspace, services).state().left,
+            next=starting(plan.quote, services.settings.budget.approve_usd),
         )
 
     @room.writes()
     def start_retrain(
         plan_id: Annotated[str, Field(description="id that plan_retrain or plan_campaign returned")],
+        approve_usd: Annotated[
+            float | None, Field(description="the quote's approve_usd, typed back by the person who pays")
+        ] = None,
     ) -> JobResult:
         """Start a plan's training job and return at once. A job that lives or succeeded is found, not started twice;
-        one that failed or was cancelled starts afresh, a campaign with the arms that are left. Next: get_job.
+        one that failed or was cancelled starts afresh, a campaign with the arms that are left. What costs money is
+        reserved in the budget, and a new recipe's smoke run comes first. Next: get_job.
         """
         if is_campaign(plan_id):
-            return seen(start_campaign(workspace, task, jobs, plan_id))
-        return seen(planning.start(plan_id))
+            return seen(start_campaign(workspace, task, services, jobs, paying, plan_id, approve_usd))
+        return seen(planning.start(plan_id, approve_usd))
 
     @room.reads()
     async def get_job(
@@ -201,7 +217,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
 
 def _job_result(job: JobStatus) -> JobResult:
     following = {
-        "succeeded": "evaluate_model with each model",
+        "succeeded": "evaluate_model with each model" if job.kind != "smoke" else "start_retrain with the same plan",
         "failed": "read the error; start_retrain again, or plan_retrain with other changes",
         "cancelled": "start_retrain again, or write_report with a stop_reason",
     }
