@@ -42,6 +42,7 @@ FILLED_IN = {
     "plan_augmentation": ("new_rows", "replay_rows"),
     "plan_campaign": ("seeds", "ways"),
     "start_retrain": ("approve_usd",),  # a person types it, never a model
+    "sample_model": ("approve_usd",),
 }
 SHOWN_CHARS = 300
 

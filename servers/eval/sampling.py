@@ -78,7 +78,8 @@ class Sampling:
 
         Raises:
             ValueError: there is no such model here, the configuration names no endpoint for it, nobody approved what it
-                can cost, the budget does not allow it, or the attempt before failed, which is told once; the next call begins anew.
+                can cost, the budget does not allow it, or the attempt before failed, which is told once; the next call
+                begins anew.
         """
         job_id = self.job_id(root, model, card, rows, purpose)
         folder = root / job_id
@@ -116,7 +117,7 @@ class Sampling:
     def settle(self, folder: Path) -> float:
         """Note in the budget what a job that ended well has cost; USD."""
         cost = cost_of(folder)
-        if self._budget.is_reserved(folder.name):
+        if folder.name in self._budget.reservations():
             self._budget.settle(folder.name, cost)
         return cost
 
@@ -254,8 +255,8 @@ def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it
         return
     if approve_usd is None or abs(approve_usd - most) > HALF_A_CENT:
         raise ValueError(
-            f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person approves "
-            f"it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
+            f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person "
+            f"approves it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
         )
 
 
