@@ -45,6 +45,7 @@ class GraphqlWriting:
             "UpsertModel": self._made_project,
             "UpsertBucket": self._run,
             "RunResumeStatus": self._resume_status,
+            "Run": self._run_as_read,
             "CreateRunFiles": self._run_files,
             "ArtifactType": self._artifact_type,
             "ArtifactByID": self._artifact_by_id,
@@ -138,6 +139,11 @@ class GraphqlWriting:
         project = self._place({"entity": variables["entity"], "project": variables["project"]})
         run = project.runs.get(variables["name"])
         return {"model": _project_facts(project) | {"bucket": run and _resumable(project, run)}}
+
+    def _run_as_read(self, variables: Variables) -> dict[str, Any]:
+        project = self._place(variables)
+        run = project.runs.get(variables["name"])
+        return {"project": _project_facts(project) | {"run": run and _read(project, run)}}
 
     def _run_files(self, variables: Variables) -> dict[str, Any]:
         project = self._place(variables)
@@ -289,6 +295,18 @@ def _resumable(project: Project, run: dict[str, Any]) -> dict[str, Any]:
         "summaryMetrics": json.dumps(run["summaryMetrics"]), "historyLineCount": len(run["history"]),
         "eventsLineCount": 0, "historyTail": json.dumps(tail), "eventsTail": "[]", "config": json.dumps(config),
         "tags": run["tags"], "notes": None, "wandbConfig": '{"t": 1}',
+    }  # fmt: skip
+
+
+def _read(project: Project, run: dict[str, Any]) -> dict[str, Any]:
+    same = ("displayName", "group", "jobType", "tags", "state", "createdAt", "heartbeatAt")
+    return {
+        **{name: run[name] for name in same}, "id": _run_key(project, run["id"]), "name": run["id"], "projectId": "1",
+        "config": json.dumps({name: {"value": value} for name, value in run["config"].items()}), "sweepName": None,
+        "summaryMetrics": json.dumps(run["summaryMetrics"]), "systemMetrics": "{}", "commit": None, "readOnly": False,
+        "description": None, "notes": None, "historyLineCount": len(run["history"]),
+        "user": {"name": "Tester", "username": "tester"},
+        "historyKeys": {"lastStep": run["history"][-1]["_step"] if run["history"] else -1, "keys": {}},
     }  # fmt: skip
 
 
