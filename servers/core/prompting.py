@@ -28,7 +28,7 @@ def messages_for(task: Task, text: str, shots: Sequence[tuple[str, Mapping[str, 
 
 
 def completion_text(task: Task, target: Mapping[str, float]) -> str:
-    """The strict JSON of a target, keys in the task's order; whole numbers without decimals where labellers write them."""
+    """The strict JSON of a target, keys in the task's order; whole numbers where labellers write them."""
     if task.scale.integers:
         return json.dumps({name: round(target[name]) for name in task.names})
     return vector_text({name: target[name] for name in task.names})
