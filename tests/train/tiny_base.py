@@ -4,9 +4,11 @@ Its chat template behaves like the real one where that matters: it puts in a lon
 where the chat has none.
 """
 
+import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Ministral3Config,
@@ -17,6 +19,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     set_seed,
 )
+
+from servers.core.disk import read_json, write_json
 
 SPECIAL = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "<pad>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
 SPREAD = 0.2  # of the weights: at the usual 0.02 a model so narrow could not be sure of anything
@@ -60,6 +64,29 @@ def make_base(folder: Path, words: list[str], with_eyes: bool = True) -> Path:
         model = Ministral3ForCausalLM(text)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def in_eight_bits(base: Path, folder: Path) -> Path:
+    """A copy of a base whose text tower is FP8, one scale a matrix, as Mistral publishes it."""
+    shutil.copytree(base, folder)
+    weights = {}
+    for name, weight in load_file(base / "model.safetensors").items():
+        if name.startswith("language_model.") and name.endswith("proj.weight"):
+            scale = weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
+            weights[name] = (weight / scale).to(torch.float8_e4m3fn)
+            weights[f"{name}_scale_inv"] = scale.to(torch.bfloat16)
+            weights[name.replace("weight", "activation_scale")] = torch.tensor(1.0, dtype=torch.bfloat16)
+        else:
+            weights[name] = weight
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    quantised = {
+        "quant_method": "fp8",
+        "activation_scheme": "static",
+        "weight_block_size": None,
+        "modules_to_not_convert": ["model.vision_tower", "model.multi_modal_projector", "lm_head"],
+    }
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"quantization_config": quantised})
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
 from servers.core.disk import read_json, write_json
@@ -46,7 +47,7 @@ def put_on(base: Base, folder: Path) -> tuple[Any, Any]:
     try:
         model = PeftModel.from_pretrained(base.model, str(folder))
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(f"the adapter in {folder} cannot be put on {base.name!r}: {reason}") from error
     return model.eval(), tokenizer

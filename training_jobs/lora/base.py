@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -77,7 +78,7 @@ def load_base(base: str, revision: str | None, dtype: torch.dtype | None = None)
         )
         # The flag mends tokenizers that were published with a wrong pattern, and does nothing to others.
         tokenizer = AutoTokenizer.from_pretrained(base, revision=revision, fix_mistral_regex=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"cannot load the base {base!r} at {revision or 'its newest revision'}: {reason} "

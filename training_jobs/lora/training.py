@@ -4,6 +4,7 @@ A killed training goes on from its last whole checkpoint, over the same rows in 
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from servers.core.lora import LoraDescription, LoraHparams
 from servers.core.models import model_digest
 from training_jobs.job import VERSIONS, Job
 from training_jobs.lora.adapter import read_back, save_adapter
-from training_jobs.lora.base import TEXT_TOWER, device, device_memory, load_base, number_type
+from training_jobs.lora.base import TEXT_TOWER, Base, device, device_memory, load_base, number_type
 from training_jobs.lora.chat import system_message, training_rows
 from training_jobs.lora.checkpoints import CHECKPOINTS, KEPT, newest
 from training_jobs.lora.generating import Answerer
@@ -56,25 +57,10 @@ def _train(job: Job[TrainSpec]) -> None:
     job.say(f"loading {spec.base}", of=PHASES)
     base = load_base(spec.base, resumed.note.base_revision if resumed else spec.base_revision)
     system = system_message(base.tokenizer)
-    datasets.disable_progress_bars()
     rows = training_rows(task, examples, system)
-    trainer = SFTTrainer(
-        model=base.model,
-        args=_settings(hparams, spec.seed, checkpoints, len(rows)),
-        train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=base.tokenizer,
-        peft_config=LoraConfig(
-            r=hparams.lora_r,
-            lora_alpha=hparams.lora_alpha,
-            lora_dropout=hparams.lora_dropout,
-            target_modules=TEXT_TOWER,
-            task_type="CAUSAL_LM",
-        ),
-    )
-    _refuse_cut_rows(trainer.train_dataset, len(rows), base.tokenizer.eos_token_id, hparams)
+    trainer = build_trainer(base, rows, hparams, spec.seed, checkpoints)
     answerer = Answerer(trainer.model, base.tokenizer, task, system)
     epoch_steps = _epoch_steps(len(rows), hparams)
-    trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(Watcher(job, answerer, watched, epoch_steps, base.revision, work, PHASES))
 
     if resumed:
@@ -121,6 +107,40 @@ def _train(job: Job[TrainSpec]) -> None:
             versions=LORA_VERSIONS,
         )
     )
+
+
+def build_trainer(
+    base: Base, rows: Sequence[dict[str, Any]], hparams: LoraHparams, seed: int, checkpoints: Path
+) -> Any:
+    """TRL's trainer, which puts a fresh adapter on the base.
+
+    Args:
+        base: Is changed.
+        rows: Prompt and completion of each, as chats.
+        hparams: The recipe.
+        seed: Draws the adapter's first weights, what is dropped and the order of the rows.
+        checkpoints: Where they go.
+
+    Raises:
+        ValueError: a row is longer than the recipe allows.
+    """
+    datasets.disable_progress_bars()
+    trainer = SFTTrainer(
+        model=base.model,
+        args=_settings(hparams, seed, checkpoints, len(rows)),
+        train_dataset=datasets.Dataset.from_list(list(rows)),
+        processing_class=base.tokenizer,
+        peft_config=LoraConfig(
+            r=hparams.lora_r,
+            lora_alpha=hparams.lora_alpha,
+            lora_dropout=hparams.lora_dropout,
+            target_modules=TEXT_TOWER,
+            task_type="CAUSAL_LM",
+        ),
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    _refuse_cut_rows(trainer.train_dataset, len(rows), base.tokenizer.eos_token_id, hparams)
+    return trainer
 
 
 def _settings(hparams: LoraHparams, seed: int, checkpoints: Path, rows: int) -> Any:
