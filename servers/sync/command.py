@@ -21,9 +21,9 @@ from servers.core.services import WANDB_KEY, Services
 from servers.core.settings import load_settings
 from servers.core.tracking import LocalTracker
 from servers.core.tracking.addresses import app_url, note_entity, noted_entity, server_url
+from servers.core.tracking.decisions import save_decisions
 from servers.core.tracking.outbox import LOCAL, Notes, Place
 from servers.core.workspace import Workspace
-from servers.sync.decisions import save_decisions
 from servers.sync.sdk import Sdk, in_words
 from servers.sync.sending import Sender, Sent
 

@@ -112,8 +112,13 @@ class Sdk:
         """What the service says of a run, such as "finished"."""
         return str(self._api().run(f"{entity}/{project}/{run_id}").state)
 
-    def begin_run(self, **facts: Any) -> Any:
-        """`wandb.init` under an id of ours: it goes on where an earlier try was cut short."""
+    def begin_run(self, *, anew: bool, **facts: Any) -> Any:
+        """`wandb.init` under an id of ours.
+
+        Args:
+            anew: Whether the run replaces one of this id; else it goes on where an earlier try was cut short.
+            facts: As `wandb.init` takes them.
+        """
         import wandb
 
         settings = wandb.Settings(
@@ -137,7 +142,7 @@ class Sdk:
                 }.items()
             },
         )
-        return wandb.init(resume="allow", settings=settings, **facts)
+        return wandb.init(resume=None if anew else "allow", settings=settings, **facts)
 
     def weave(self, entity: str, project: str) -> Any:
         """The Weave client of a project. The key is in the environment: without one, `weave.init` would ask for it."""

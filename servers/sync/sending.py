@@ -116,6 +116,8 @@ class Sender:
         run = parcel.run
         lineage = lineage_of(self.workspace, run)
         at_wandb = self.sdk.begin_run(
+            # One that was whole and has changed was another attempt of the job: its steps are not this one's.
+            anew=self.notes.knows(self.there, "run", run.id),
             entity=self.there.entity,
             project=self.there.project,
             id=run.id,

@@ -17,6 +17,7 @@ from typing import Any
 
 from servers.core.services import Services
 from servers.core.tracking.addresses import noted_entity, run_page, server_url, trace_page
+from servers.core.tracking.decisions import save_decisions
 from servers.core.tracking.local import LocalTracker
 from servers.core.tracking.outbox import Notes, Outbox, Place
 from servers.core.tracking.records import Tracker
@@ -26,6 +27,10 @@ from servers.core.workspace import Workspace
 LIMIT_S = 120.0  # half an agent's patience with one call; 400 rows take 8 s on two cores, most of it imports
 ASK_LIMIT_S = 45.0
 _log = logging.getLogger(__name__)
+
+
+class UnknownPlace(ValueError):
+    """Nobody configured whose project it is, and W&B did not say."""
 
 
 class WandbTracker(LocalTracker):
@@ -42,6 +47,7 @@ class WandbTracker(LocalTracker):
         self._workspace, self._services, self._limit_s = workspace, services, limit_s
 
     def publish(self, entity: str, project: str) -> str | None:
+        save_decisions(self._workspace, self, entity, project)
         there = Place(server_url(self._services.environment), entity, project)
         notes = Notes(self._workspace.uploads_file)
         if Outbox(self, notes, (entity, project), there).is_empty():
@@ -74,7 +80,7 @@ def coordinates(workspace: Workspace, services: Services, task_name: str) -> tup
     A key's own entity is asked for once, by a process of its own, and noted.
 
     Raises:
-        ValueError: nobody configured the entity, and W&B did not say it.
+        UnknownPlace: nobody configured the entity, and W&B did not say it; the message says what to do.
     """
     entity, project = services.coordinates(task_name)
     entity = entity or noted_entity(workspace.account_file, server_url(services.environment)) or ""
@@ -82,7 +88,7 @@ def coordinates(workspace: Workspace, services: Services, task_name: str) -> tup
         try:
             entity = str(sync_process(workspace, services, ["--who"], ASK_LIMIT_S)["entity"])
         except ValueError as error:
-            raise ValueError(
+            raise UnknownPlace(
                 f"whose W&B project this is cannot be learned: {error}; set [tracking] entity in etude.toml or "
                 "WANDB_ENTITY, or try again"
             ) from None

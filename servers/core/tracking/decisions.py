@@ -3,7 +3,8 @@
 from typing import Any
 
 from servers.core.disk import digest, read_json
-from servers.core.tracking import LocalTracker, Run
+from servers.core.tracking.local import LocalTracker
+from servers.core.tracking.records import Run
 from servers.core.workspace import Workspace
 
 GATE_RUN_CHARS = 16
