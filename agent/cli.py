@@ -1,7 +1,8 @@
 """The command `etude`: its words, their options, and who does the work.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import` and `verify` are read there, too.
+`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify` and `doctor` are read
+there, too.
 """
 
 import argparse
@@ -18,7 +19,10 @@ from agent.settings import Settings, load_settings
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
-HANDED_OVER = {word: ["-m", "servers.eval", word] for word in ("import", "verify")}  # with all their options
+HANDED_OVER = {  # with all their options
+    **{word: ["-m", "servers.eval", word] for word in ("import", "verify")},
+    "doctor": ["-m", "servers.doctor"],
+}
 REPORT = ["-m", "servers.playbook", "report"]
 
 
@@ -111,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     # Listed for --help only: `run` hands it over before anything is parsed.
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
     words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
+    words.add_parser("doctor", help="say which services are set up, reachable and allowed", add_help=False)
     report = words.add_parser(
         "report",
         help="write a report page anew: etude report cycle_1",
