@@ -1,8 +1,8 @@
 """The command `etude`: its words, their options, and who does the work.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify` and `sync` are read
-there, too.
+`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify`, `sync` and `doctor` are
+read there, too.
 """
 
 import argparse
@@ -20,8 +20,10 @@ from agent.wandb_server import official
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
-# With all their options.
-HANDED_OVER = {word: ["-m", "servers.eval", word] for word in ("import", "verify")} | {"sync": ["-m", "servers.sync"]}
+HANDED_OVER = {  # with all their options
+    **{word: ["-m", "servers.eval", word] for word in ("import", "verify")},
+    **{word: ["-m", f"servers.{word}"] for word in ("sync", "doctor")},
+}
 REPORT = ["-m", "servers.playbook", "report"]
 
 
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
     words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
     words.add_parser("sync", help="bring W&B up to date with the local tracker: etude sync", add_help=False)
+    words.add_parser("doctor", help="say which services are set up, reachable and allowed", add_help=False)
     report = words.add_parser(
         "report",
         help="write a report page anew: etude report cycle_1",
