@@ -15,6 +15,7 @@ from typing import NoReturn
 from agent import VERSION
 from agent.endpoints import ROOMS, Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
+from agent.wandb_server import official
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
@@ -87,6 +88,8 @@ def _endpoints(arguments: argparse.Namespace, settings: Settings) -> dict[str, E
         endpoints = read_endpoints(settings.agent.mcp)
     else:
         endpoints = own_servers(settings.artifacts, settings.task, arguments.config)
+        if (server := official(settings.agent.wandb, settings.tracking, os.environ)) is not None:
+            endpoints["wandb"] = server
     wanted = getattr(arguments, "server", None)
     if wanted is None:
         return endpoints
