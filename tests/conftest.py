@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.mistral.access import KEY, URL
+from agent.wandb_server import KEY as WANDB_KEY
 
 
 @pytest.fixture
@@ -15,10 +16,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobodys_language_model() -> Iterator[None]:
-    """No run of a test, in a child process neither, thinks at the expense of whoever has a key in the environment."""
+def nobodys_account() -> Iterator[None]:
+    """No run of a test, in a child process neither, uses the accounts of whoever has a key in the environment."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in (KEY, URL):
+        for name in (KEY, URL, WANDB_KEY):
             environment.delenv(name, raising=False)
         yield
 

@@ -9,7 +9,6 @@ mapping as JSON, nothing as null, NaN or not at all, and a long text cut at its 
 """
 
 import math
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from servers.playbook.documents import is_unmeasured, mapping, number
 from servers.playbook.replies import ReportedCount, ReportedRun, ReportedTrace
 
 TOLERANCE = 1e-6  # a number loses nothing in JSON; this covers trackers that keep fewer digits
-MIN_DECIMALS = 2  # of a number that may be a rounded one: half a hundredth of a point decides nothing
+ROUNDED_TO = range(2, 7)  # decimals of a number that may be a rounded one; half a hundredth of a point decides nothing
 MIN_CUT_CHARS = 20  # of a text that was cut: fewer say nothing about whose it is
 SECONDARY = {"parse_error", "intent_score", "constraint_match", "slot_exact_match"}  # compared where they came
 CUTS = ("...", "…")  # how servers end a text that they cut
@@ -125,13 +124,16 @@ def _same(reported: Any, written: Any) -> bool:
     value = number(reported)
     if value is None:
         return False
-    return math.isclose(value, written, rel_tol=TOLERANCE, abs_tol=max(TOLERANCE, _rounding(reported)))
+    return math.isclose(value, written, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or _is_rounded(value, written)
 
 
-def _rounding(reported: Any) -> float:
-    """Half of the last decimal that a number was told with; 0 where that is too coarse to be a rounding."""
-    decimals = re.fullmatch(r"-?\d+\.(\d+)", str(reported).strip())
-    return 0.0 if decimals is None or len(decimals[1]) < MIN_DECIMALS else 0.5000001 * 10.0 ** -len(decimals[1])
+def _is_rounded(value: float, written: float) -> bool:
+    """Whether a number is another one with fewer decimals: nearer than half of its own last one."""
+    return any(
+        abs(value - written) <= 0.500001 * 10.0**-decimals
+        and math.isclose(value, round(value, decimals), abs_tol=1e-12)
+        for decimals in ROUNDED_TO
+    )
 
 
 def _is_same_text(reported: str, written: str) -> bool:
