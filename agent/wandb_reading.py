@@ -160,7 +160,9 @@ class ReadingBack:
             return given
         while True:
             try:
-                return await self._worst_first(wanted) or await self._all_at_once(n) or await self._one_by_one(n)
+                return (
+                    await self._worst_first(wanted) or await self._all_at_once(n) or await self._one_by_one(n, wanted)
+                )
             except _Missing as missing:
                 await self._wait(TRACES, str(missing))
 
@@ -188,34 +190,44 @@ class ReadingBack:
         errors = [row.error for row in rows if row.is_whole and row.error is not None]
         return len(errors) == len(rows) and len({row.id for row in rows}) >= wanted and errors == sorted(errors)[::-1]
 
-    async def _one_by_one(self, n: int) -> list[Call]:
-        """List the rows, read every one by its id, and keep the replies with the worst."""
-        ids = await self._listed(n)
-        found: list[tuple[float, Call]] = []
+    async def _one_by_one(self, n: int, wanted: int) -> list[Call]:
+        """List the rows, read them by their ids, and keep the replies with the worst.
+
+        The worst alone, where the list came worst first, as their errors show; else all of them.
+        """
+        answer = await self._asked(traces(self._place, wanted, "schema", "output.mae_raw"))
+        if isinstance(answer, Answer) and not is_cut(answer.document):
+            ids = [row.id for row in self._rows(answer.call["text"]) if row.id]
+            if len(set(ids)) == wanted:
+                found = await self._read_by_id(ids)
+                errors = [found[name][0] for name in ids]
+                if errors == sorted(errors, reverse=True):
+                    return _calls_of(found.values())
+        found = await self._read_by_id(await self._listed(n))
+        return _calls_of(sorted(found.values(), key=lambda pair: -pair[0])[:wanted])
+
+    async def _read_by_id(self, ids: Sequence[str]) -> dict[str, tuple[float, Call]]:
+        """By id, a row's error and the reply that it came in."""
+        found: dict[str, tuple[float, Call]] = {}
         waiting, batch = list(ids), WORST_TRACES
         while waiting:
             asked = waiting[:batch]
             answer = await self._by_ids(asked, "full" if batch > 1 else "summary")
             rows = self._rows(answer.call["text"]) if isinstance(answer, Answer) else []
-            if isinstance(answer, Trouble) or {row.id for row in rows if row.is_whole} != set(asked):
-                if isinstance(answer, Trouble) and answer.kind not in ("too much", "passing"):
-                    raise self._failure(TRACES, answer.words)
-                if batch == 1 and not rows and isinstance(answer, Answer):
-                    raise _Missing(f"W&B lists trace {asked[0]}, and does not give it")
-                if batch == 1:
-                    said = answer.words if isinstance(answer, Trouble) else "it comes in pieces"
-                    raise self._failure(TRACES, f"trace {asked[0]} cannot be read whole: {said}")
-                most = answer.at_most if isinstance(answer, Trouble) and answer.at_most else batch
-                batch = min(max(batch // 2, 1), most)
+            if isinstance(answer, Answer) and {row.id for row in rows if row.is_whole} == set(asked):
+                found |= {row.id: (row.error or 0.0, answer.call) for row in rows}
+                waiting = waiting[len(asked) :]
                 continue
-            found += [(row.error or 0.0, answer.call) for row in rows]
-            waiting = waiting[len(asked) :]
-        found.sort(key=lambda pair: -pair[0])
-        kept: list[Call] = []
-        for _, call in found[:WORST_TRACES]:
-            if call not in kept:
-                kept.append(call)
-        return kept
+            if isinstance(answer, Trouble) and answer.kind not in ("too much", "passing"):
+                raise self._failure(TRACES, answer.words)
+            if batch == 1 and not rows and isinstance(answer, Answer):
+                raise _Missing(f"W&B lists trace {asked[0]}, and does not give it")
+            if batch == 1:
+                said = answer.words if isinstance(answer, Trouble) else "it comes in pieces"
+                raise self._failure(TRACES, f"trace {asked[0]} cannot be read whole: {said}")
+            most = answer.at_most if isinstance(answer, Trouble) and answer.at_most else batch
+            batch = min(max(batch // 2, 1), most)
+        return found
 
     async def _listed(self, n: int) -> list[str]:
         """The ids of all rows.
@@ -313,6 +325,15 @@ class ReadingBack:
 
     def _failure(self, tool: str, words: str) -> StepFailed:
         return self._desk.failure(tool, f"W&B MCP: {words}; {UNSPENT}")
+
+
+def _calls_of(found: Iterable[tuple[float, Call]]) -> list[Call]:
+    """The replies, each once."""
+    calls: list[Call] = []
+    for _, call in found:
+        if call not in calls:
+            calls.append(call)
+    return calls
 
 
 def _roots(document: dict[str, Any] | None) -> int | None:
