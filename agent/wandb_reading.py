@@ -324,7 +324,8 @@ class ReadingBack:
         await patience.sleep(step_s)
 
     def _failure(self, tool: str, words: str) -> StepFailed:
-        return self._desk.failure(tool, f"W&B MCP: {words}; {UNSPENT}")
+        said = words.removeprefix(f"Error executing tool {tool}: ")
+        return self._desk.failure(tool, f"W&B MCP: {said}; {UNSPENT}")
 
 
 def _calls_of(found: Iterable[tuple[float, Call]]) -> list[Call]:
