@@ -29,6 +29,7 @@ from servers.core.job_files import (
 )
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import intact_folder, trained_model
+from servers.core.prompting import ANSWER_TOKENS
 from servers.core.quotes import Quotes, most_usd, remote_of
 from servers.core.services import Endpoint, Services
 from servers.core.shots import draw_shots
@@ -39,7 +40,6 @@ from servers.eval.measuring import TIMED_REQUESTS, WARM_UP_REQUESTS, Asked
 Purpose = Literal["diagnose", "sealed"]
 
 TEXTS, SHOTS, TOLD = "texts.jsonl", "shots.jsonl", "told.json"
-ANSWER_TOKENS = 300  # six numbers as JSON take sixty
 CHARS_PER_TOKEN = 3  # fewer than of plain English: an estimate should err on the safe side
 DIMENSION_CHARS = 120
 MAX_ATTEMPTS = 3  # that nobody is told of: a process may be killed for no fault of its own, but not for ever
