@@ -14,6 +14,8 @@ from servers.core.wire import Wire
 
 FAMILY = "lora"
 DESCRIPTION_FILE = "adapter.json"
+SYSTEM = "You read numbers from texts and answer in JSON."
+"""The system message, for a base whose chat template would else put in its own."""
 
 
 class LoraHparams(Wire):

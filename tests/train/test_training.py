@@ -26,7 +26,7 @@ from servers.core.job_files import (
     begin_attempt,
     write_wire,
 )
-from servers.core.lora import LoraHparams
+from servers.core.lora import SYSTEM, LoraHparams
 from servers.core.models import model_digest
 from servers.core.prompting import completion_text
 from tests.train.conftest import World
@@ -34,7 +34,7 @@ from tests.train.tiny_base import in_eight_bits, make_base
 from training_jobs.campaign import campaign
 from training_jobs.job import Job, part
 from training_jobs.lora.base import load_base
-from training_jobs.lora.chat import SYSTEM, system_message, training_rows
+from training_jobs.lora.chat import system_message, training_rows
 from training_jobs.lora.checkpoints import NOTE, newest
 from training_jobs.lora.training import build_trainer
 from training_jobs.train import train

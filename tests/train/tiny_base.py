@@ -5,6 +5,7 @@ where the chat has none.
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -37,13 +38,30 @@ TEMPLATE = """\
 {%- endfor -%}"""
 
 
-def make_base(folder: Path, words: list[str], with_eyes: bool = True) -> Path:
+@dataclass(frozen=True)
+class Size:
+    """Of a text model."""
+
+    width: int = 64
+    inner: int = 128
+    layers: int = 2
+    heads: int = 4
+    head_width: int = 16
+    vocabulary: int = 0
+    """0 for what the tokenizer needs."""
+
+
+TINY = Size()
+
+
+def make_base(folder: Path, words: list[str], with_eyes: bool = True, size: Size = TINY) -> Path:
     """Write a random model, and a tokenizer that learned from these words; the same bytes every time."""
     set_seed(0)
     tokenizer = _tokenizer(words)
     text = Ministral3Config(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=1024, bos_token_id=tokenizer.bos_token_id,
+        vocab_size=max(len(tokenizer), size.vocabulary), hidden_size=size.width, intermediate_size=size.inner,
+        num_hidden_layers=size.layers, num_attention_heads=size.heads, num_key_value_heads=max(1, size.heads // 4),
+        head_dim=size.head_width, max_position_embeddings=1024, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, tie_word_embeddings=True,
         initializer_range=SPREAD,
     )  # fmt: skip

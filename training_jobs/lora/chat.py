@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from servers.core.dataset import Example
+from servers.core.lora import SYSTEM
 from servers.core.prompting import completion_text, messages_for
 from servers.core.task import Task
-
-SYSTEM = "You read numbers from texts and answer in JSON."
 
 
 def system_message(tokenizer: Any) -> str | None:

@@ -60,15 +60,15 @@ def _train(job: Job[TrainSpec]) -> None:
     rows = training_rows(task, examples, system)
     trainer = build_trainer(base, rows, hparams, spec.seed, checkpoints)
     answerer = Answerer(trainer.model, base.tokenizer, task, system)
-    epoch_steps = _epoch_steps(len(rows), hparams)
-    trainer.add_callback(Watcher(job, answerer, watched, epoch_steps, base.revision, work, PHASES))
+    steps_an_epoch = epoch_steps(len(rows), hparams)
+    trainer.add_callback(Watcher(job, answerer, watched, steps_an_epoch, base.revision, work, PHASES))
 
     if resumed:
         shutil.copyfile(resumed.folder / METRICS, job.folder / METRICS)
         print(f"going on from step {resumed.note.step}", flush=True)
     trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
 
-    steps = epoch_steps * hparams.epochs
+    steps = steps_an_epoch * hparams.epochs
     job.say("saving the adapter", steps + PHASES, steps + 2)
     description = LoraDescription(
         base=base.name, base_revision=base.revision, system=system, prompt=task.prompt,
@@ -145,7 +145,7 @@ def build_trainer(
 
 def _settings(hparams: LoraHparams, seed: int, checkpoints: Path, rows: int) -> Any:
     on_gpu, dtype = device().type == "cuda", number_type()
-    steps = _epoch_steps(rows, hparams) * hparams.epochs
+    steps = epoch_steps(rows, hparams) * hparams.epochs
     settings = SFTConfig(
         output_dir=str(checkpoints),
         seed=seed,
@@ -177,7 +177,8 @@ def _settings(hparams: LoraHparams, seed: int, checkpoints: Path, rows: int) -> 
     return settings
 
 
-def _epoch_steps(rows: int, hparams: LoraHparams) -> int:
+def epoch_steps(rows: int, hparams: LoraHparams) -> int:
+    """Steps of the optimizer in an epoch."""
     batches = -(-rows // hparams.batch_size)
     return -(-batches // hparams.gradient_accumulation)
 
