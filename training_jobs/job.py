@@ -26,6 +26,8 @@ from servers.core.job_files import (
     Progress,
     SampleResult,
     SampleSpec,
+    TeachResult,
+    TeachSpec,
     TrainResult,
     TrainSpec,
     begin_attempt,
@@ -39,7 +41,7 @@ from servers.core.job_files import (
 from servers.core.jobs import LOCK_HANDLE
 from servers.core.models import model_digest
 
-Spec = TypeVar("Spec", TrainSpec, SampleSpec, CampaignSpec)
+Spec = TypeVar("Spec", TrainSpec, SampleSpec, CampaignSpec, TeachSpec)
 
 VERSIONS = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
 
@@ -78,7 +80,7 @@ class Job(Generic[Spec]):
         """Add one row to `metrics.jsonl`."""
         append_jsonl(self.folder / METRICS, {"_step": step, **metrics})
 
-    def finish(self, result: TrainResult | SampleResult | CampaignTrained) -> None:
+    def finish(self, result: TrainResult | SampleResult | CampaignTrained | TeachResult) -> None:
         """Write `result.json`, which makes the job a success; nothing is written after it.
 
         Raises:

@@ -22,6 +22,7 @@ from servers.core.cycle_files import Opening, needs_unjudged
 from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.families import Family, family_worked_with
+from servers.core.jobs import JobStatus
 from servers.core.quotes import Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
 from servers.core.services import Services
@@ -103,22 +104,33 @@ class Campaigning:
             arms=arms,
             why="; ".join(f"{way}: {words}" for way, words in WAYS.items() if way in tried),
             quote=quote,
+            teacher_usd=self._teacher_usd(rows),
             task_digest=digest(self._task),
             planned_at=now(),
         )
         self._write(campaign)
         return campaign
 
-    def carry_out(self, plan_id: str) -> Campaign:
+    def carry_out(self, plan_id: str, until: float) -> tuple[Campaign, JobStatus | None]:
         """Make all rows of a campaign, each with its dataset version; what was made before is kept.
 
-        Takes the folder's lock for one set of rows at a time: a careful teacher is slow.
+        Takes the folder's lock for one set of rows at a time, and not while a teacher writes in a job.
+
+        Args:
+            plan_id: The campaign's.
+            until: How long to wait for a teacher, as a moment of the monotonic clock.
+
+        Returns:
+            The campaign, and the job in which a teacher still writes; None when all rows are made.
 
         Raises:
-            ValueError: there is no such campaign, or its cycle is closed or has its verdict.
+            ValueError: there is no such campaign, its cycle is closed or has its verdict, or a teacher failed or cannot
+                be paid.
             Busy: somebody else writes.
         """
         for number in range(len(campaign_with(self._workspace, plan_id).rows)):
+            if (job := self._asked(plan_id, number, until)) is not None:
+                return campaign_with(self._workspace, plan_id), job
             with self._workspace.writing("augment.augment_dataset"):
                 # Read anew: another call may have made some meanwhile.
                 campaign = campaign_with(self._workspace, plan_id)
@@ -131,7 +143,21 @@ class Campaigning:
                 made = rows.model_copy(update={"spec": done.model_dump(mode="json", by_alias=True)})
                 whole = [made if other.name == rows.name else other for other in campaign.rows]
                 self._write(campaign.model_copy(update={"rows": whole}))
-        return campaign_with(self._workspace, plan_id)
+        return campaign_with(self._workspace, plan_id), None
+
+    def _asked(self, plan_id: str, number: int, until: float) -> JobStatus | None:
+        """The job in which a teacher writes one set of rows; None where it has, or none has to."""
+        campaign = campaign_with(self._workspace, plan_id)
+        rows = campaign.rows[number]
+        if rows.made:
+            return None
+        opened = needs_unjudged(self._workspace, campaign.cycle)
+        return self._augmenting.teacher_at_work(opened, AugmentationSpec.model_validate(rows.spec), rows.seed, until)
+
+    def _teacher_usd(self, rows: Sequence[Rows]) -> float:
+        specs = [(AugmentationSpec.model_validate(one.spec), one.seed) for one in rows]
+        each = {self._augmenting.teacher_job(spec, seed): spec.cost_usd for spec, seed in specs}
+        return round(sum(usd for job, usd in each.items() if job is not None), 6)
 
     def _rows(self, opened: Opening, plan_id: str, way: Way, seed: int, focus: Sequence[str]) -> Rows:
         name = f"{way}-{seed}"

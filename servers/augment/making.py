@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from servers.augment.aim import Aim, take_aim
 from servers.augment.filters import Sifted, sift
+from servers.augment.mistral_teacher import MistralTeacher
 from servers.augment.recombination import Reader, RecombinationTeacher
 from servers.augment.replay import hardest, refuse_too_many
 from servers.augment.shift import Shift, shift_of
@@ -156,9 +157,18 @@ class Making:
         )
         return Made([*weighted, *new], new, passed if refused else [], outcome)
 
+    def asked_teacher(self, parent: Card) -> MistralTeacher | None:
+        """The teacher that has to be asked in a job before it can hand over anything; None where another one writes."""
+        endpoint = None if self._given is not None else self._services.teacher
+        if endpoint is None:
+            return None
+        return MistralTeacher(self._workspace, self._task, self._services, endpoint, parent)
+
     def _teacher(self, opened: Opening, parent: Card) -> Teacher:
         if self._given is not None:
             return self._given
+        if (asked := self.asked_teacher(parent)) is not None:
+            return asked
         if self._services.backends(parent).teacher == DemoWorldTeacher.name:
             return DemoWorldTeacher(int(parent.name.removeprefix("demo").removeprefix("-") or 0))
         return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))

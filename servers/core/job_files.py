@@ -148,7 +148,25 @@ class CampaignSpec(Wire):
     """Their folders stand beside this job's."""
 
 
-JobSpec = TrainSpec | SampleSpec | CampaignSpec
+class TeachSpec(Wire):
+    """Have a language model write examples, and read each of them twice."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    kind: Literal["teach"] = "teach"
+    job_id: str
+    cycle: str
+    plan_id: str
+    task: Task
+    endpoint: EndpointSpec
+    """Who writes and reads."""
+    intents_file: str
+    """What the texts are to say, one a row (`teaching.Intent`)."""
+    text_tokens: int
+    """The most that a text may take."""
+    seed: int
+
+
+JobSpec = TrainSpec | SampleSpec | CampaignSpec | TeachSpec
 _JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(Annotated[JobSpec, Field(discriminator="kind")])
 
 
@@ -223,6 +241,34 @@ class CampaignTrained(Wire):
     """Jobs that could not do their work, and why."""
     seconds: float
     """Of this attempt."""
+    versions: dict[str, str]
+
+
+class DraftRow(Wire):
+    """One row of `drafts.jsonl`."""
+
+    text: str
+    """Empty where the teacher's answer was no text."""
+    readings: list[dict[str, float]]
+    """Of the text alone, each without a look at the other; empty where one of them was not valid."""
+    made_from: dict[str, str]
+
+
+class TeachResult(Wire):
+    """`result.json` of a teacher's job."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    job_id: str
+    rows: int
+    """Of `drafts.jsonl`: as many as were asked for."""
+    read: int
+    """Those with a text and two valid readings."""
+    teacher: str
+    """As its server calls it."""
+    seconds: float
+    """Of this attempt."""
+    usage: Usage
+    """Of all attempts."""
     versions: dict[str, str]
 
 
