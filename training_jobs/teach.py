@@ -2,8 +2,8 @@
 
 For each intent it writes one text. Then it reads every text twice, as the `teacher` arm would: the text alone, without
 a word of what it was meant to say, and neither reading knows the other. `drafts.jsonl` gets one row an intent, usable
-or not; what becomes of them is decided by the filters of whoever asked. A job that was killed goes on, and nothing is paid
-for twice.
+or not; what becomes of them is decided by the filters of whoever asked. A job that was killed goes on, and nothing is
+paid for twice.
 """
 
 import os

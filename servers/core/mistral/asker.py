@@ -1,7 +1,8 @@
 """Ask many questions: again where that makes sense, several at once, and never past what may be spent.
 
 429 and 5xx are asked again after the delay that the server names, a refused connection, one that breaks and a timeout
-after one that grows. A server that refuses `response_format` is asked without it from then on. What a request can cost is reckoned before it is sent: one that could pass the limit is not.
+after one that grows. A server that refuses `response_format` is asked without it from then on. What a request can cost
+is reckoned before it is sent: one that could pass the limit is not.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
