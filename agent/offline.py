@@ -14,7 +14,8 @@ from agent.desk import Desk, StepFailed
 from agent.progress import StepLine
 from agent.replies import UNDER_WAY, WRITING, CycleState, Job, NextStep, TaskReply
 from agent.telling import step_of, told
-from agent.wandb_reads import RECORD, Place, handed_over, questions
+from agent.wandb_reading import ReadingBack
+from agent.wandb_reads import RECORD, Place, handed_over
 
 POLL_S = 10  # of get_job's own wait; it answers at once when the job ends
 
@@ -67,14 +68,9 @@ async def _read_back(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[Ne
     """Ask the W&B server as it wants to be asked, and make of its words what record_context takes."""
     try:
         place = Place.named_in(step.arguments for step in steps)
-        asked = questions(place, cycle, task.names, desk.sessions.input_names("query_wandb_tool"))
     except ValueError as error:
         raise StepFailed(f"step 'read back': {error}") from error
-    calls = []
-    for question in asked:
-        arguments, reply = await desk.read_back(question)
-        calls.append({"tool": question.tool, "arguments": arguments, "text": reply.text, "is_error": reply.is_error})
-    return handed_over(desk.sessions, cycle, calls)
+    return handed_over(desk.sessions, cycle, await ReadingBack(desk, place, cycle, task.names).calls())
 
 
 async def _waited(desk: Desk, step: NextStep, line: StepLine) -> dict[str, Any]:

@@ -171,7 +171,7 @@ async def test_a_tracker_that_cannot_sort_by_error_is_asked_for_more_traces(tmp_
     await run(world, tmp_path / "artifacts")
 
     assert world.arguments("query_weave_traces_tool") == [
-        {"sort_by": "output.mae_raw", "limit": 20}, {"sort_by": "started_at", "limit": 100},
+        {"sort_by": "output.mae_raw", "limit": 20}, {"sort_by": "started_at", "limit": 6},
     ]  # fmt: skip
     assert [call["tool"] for call in world.arguments("record_context")[0]["calls"]] == READ_BACK[:-1]
 

@@ -85,7 +85,8 @@ class TrainSpec(Wire):
     hparams: dict[str, Any]
     """The whole recipe, as the family reads it."""
     seed: int
-    """Draws the order in which rows come into the learning curve; the model itself is not random."""
+    """Draws the order in which rows come into a student's learning curve, which is not random itself; of an adapter the
+    first weights, what is dropped, and the order of the rows."""
     task: Task
     dataset: str
     dataset_version: str
@@ -129,7 +130,7 @@ class SampleSpec(Wire):
     texts_file: str
     """Rows with `id` and `text`; anything else in them is not looked at."""
     with_base: bool = False
-    """Whether an adapter's base answers as well, into `base_predictions.jsonl`: it shows the adapter at work."""
+    """Whether an adapter's base answers too, into `base_predictions.jsonl`: it shows that the adapter is at work."""
     timed: int = 0
     """How many of the first texts are requests of their own, one after the other, and timed after a warm-up."""
     remote: RemoteSpec | None = None
@@ -204,6 +205,10 @@ class TrainResult(Wire):
     dataset_version: str
     cycle: str
     train_rows: int
+    base: str | None = None
+    """What an adapter was trained on: a repository of the Hub, or the name of a folder."""
+    base_revision: str | None = None
+    """Commit of the repository."""
     seconds: float
     remote: RemoteUse | None = None
     """Null where it ran on this machine."""

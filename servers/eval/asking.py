@@ -7,12 +7,13 @@ from servers.core.arms import kind_of
 from servers.core.cycle_files import needs_open, note_sampled
 from servers.core.dataset import DatasetStore
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.telling import tell_failure_once
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
-from servers.eval.sampling import Sampling, tell_once
+from servers.eval.sampling import Sampling
 from servers.eval.sealed_sampling import StillAnswering
 
 WAIT_S, POLL_S = 15.0, 0.1
@@ -52,7 +53,7 @@ class Asking:
         self._custody.refuse_other_task(card)
         job = self._waited_for(self._sampling.begin_on_diagnose(card, model, approve_usd))
         folder = self._workspace.job_dir(job.job_id)
-        tell_once(folder, job, "diagnose")
+        tell_failure_once(folder, job)
         if job.state == "cancelled":
             raise ValueError(f"{job.job_id} was cancelled; calling again goes on from what it has")
         if job.state == "succeeded":

@@ -15,7 +15,7 @@ from servers.core.answers import Answer, ServedBy
 from servers.core.arms import LORA, PROMPT, TEACHER
 from servers.core.budget import Budget
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.disk import digest, read_json, read_jsonl, write_json, write_jsonl
+from servers.core.disk import digest, read_json, read_jsonl, write_jsonl
 from servers.core.families import family_named
 from servers.core.job_files import (
     BASE_PREDICTIONS,
@@ -29,17 +29,18 @@ from servers.core.job_files import (
 )
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import intact_folder, trained_model
+from servers.core.prompting import ANSWER_TOKENS
 from servers.core.quotes import Quotes, most_usd, remote_of
 from servers.core.services import Endpoint, Services
 from servers.core.shots import draw_shots
 from servers.core.task import Task
+from servers.core.telling import tell_failure_once
 from servers.core.workspace import Workspace
 from servers.eval.measuring import TIMED_REQUESTS, WARM_UP_REQUESTS, Asked
 
 Purpose = Literal["diagnose", "sealed"]
 
-TEXTS, SHOTS, TOLD = "texts.jsonl", "shots.jsonl", "told.json"
-ANSWER_TOKENS = 300  # six numbers as JSON take sixty
+TEXTS, SHOTS = "texts.jsonl", "shots.jsonl"
 CHARS_PER_TOKEN = 3  # fewer than of plain English: an estimate should err on the safe side
 DIMENSION_CHARS = 120
 MAX_ATTEMPTS = 3  # that nobody is told of: a process may be killed for no fault of its own, but not for ever
@@ -78,14 +79,15 @@ class Sampling:
 
         Raises:
             ValueError: there is no such model here, the configuration names no endpoint for it, nobody approved what it
-                can cost, the budget does not allow it, or the attempt before failed, which is told once; the next call begins anew.
+                can cost, the budget does not allow it, or the attempt before failed, which is told once; the next call
+                begins anew.
         """
         job_id = self.job_id(root, model, card, rows, purpose)
         folder = root / job_id
         if jobs.exists(job_id):
             spec, job = sample_spec(folder), jobs.status(job_id)
             if purpose == "diagnose" or job.attempt >= MAX_ATTEMPTS:
-                tell_once(folder, job, purpose)
+                tell_failure_once(folder, job, sealed=purpose == "sealed")
             if job.state not in ("failed", "cancelled"):
                 return job
         else:
@@ -116,7 +118,7 @@ class Sampling:
     def settle(self, folder: Path) -> float:
         """Note in the budget what a job that ended well has cost; USD."""
         cost = cost_of(folder)
-        if self._budget.is_reserved(folder.name):
+        if folder.name in self._budget.reservations():
             self._budget.settle(folder.name, cost)
         return cost
 
@@ -254,27 +256,11 @@ def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it
         return
     if approve_usd is None or abs(approve_usd - most) > HALF_A_CENT:
         raise ValueError(
-            f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person approves "
-            f"it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
+            f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person "
+            f"approves it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
         )
 
 
 def _base(folder: Path) -> tuple[ServedBy, list[str]] | None:
     rows = [Answer.model_validate(row) for row in read_jsonl(folder / BASE_PREDICTIONS)]
     return (rows[0].served_by, [row.text for row in rows]) if rows else None
-
-
-def tell_once(folder: Path, job: JobStatus, purpose: Purpose) -> None:
-    """Refuse with the reason of an attempt that failed, unless it was told before: then the next one may begin.
-
-    Of a job on sealed rows its last words are not told: a traceback may quote what it worked on.
-
-    Raises:
-        ValueError: the attempt failed, and nobody was told yet.
-    """
-    told = folder / TOLD
-    if job.state != "failed" or (told.exists() and read_json(told)["attempt"] == job.attempt):
-        return
-    write_json(told, {"schema": 1, "attempt": job.attempt})
-    why = job.error or "no reason given" if purpose == "diagnose" else f"its log is in {folder}"
-    raise ValueError(f"{job.job_id} failed: {why}; calling again goes on from what it has")

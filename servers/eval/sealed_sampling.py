@@ -20,7 +20,8 @@ from servers.core.dataset import Card, Example
 from servers.core.disk import read_jsonl
 from servers.core.job_files import PREDICTIONS
 from servers.core.jobs import ENDED, JobStatus, JobStore
-from servers.eval.sampling import TEXTS, Sampling, tell_once
+from servers.core.telling import tell_failure_once
+from servers.eval.sampling import TEXTS, Sampling
 
 LIMIT_S = 600.0  # a student takes a second; weights that need a framework take minutes to load
 POLL_S = 0.05
@@ -88,7 +89,7 @@ def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None
         job = jobs.status(job.job_id)
     if job.state != "succeeded":
         (folder / TEXTS).unlink(missing_ok=True)
-        tell_once(folder, job, "sealed")
+        tell_failure_once(folder, job, sealed=True)
         raise ValueError(f"the job that asks about the sealed rows was {job.state}; calling again starts it afresh")
 
 
