@@ -108,7 +108,11 @@ class Published(Wire):
 
 
 def build_room(
-    workspace: Workspace, task: Task, services: Services | None = None, teacher: Teacher | None = None
+    workspace: Workspace,
+    task: Task,
+    services: Services | None = None,
+    teacher: Teacher | None = None,
+    wait_s: float = WAIT_S,
 ) -> Room:
     """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
     room, services = Room("augment", INSTRUCTIONS, workspace), services or Services()
@@ -189,7 +193,7 @@ def build_room(
         are saved beside it. A teacher that has to be asked writes in a job: while state is 'writing', call again, which
         waits. Next: write_playbook with remedies, then plan_retrain; for a campaign start_retrain.
         """
-        until = time.monotonic() + WAIT_S
+        until = time.monotonic() + wait_s
         if is_campaign(plan_id):
             campaign, job = campaigning.carry_out(plan_id, until)
             return _campaign_result(campaign, job, datasets)
