@@ -13,6 +13,8 @@ from servers.augment.server import build_room as build_augment
 from servers.core.campaign import WAYS, Way
 from servers.core.disk import write_json
 from servers.core.effects import LEVEL, effect
+from servers.core.services import Services
+from servers.core.settings import ModelSettings, Settings
 from servers.eval.server import build_room as build_eval
 from servers.retrain.server import build_room as build_retrain
 from tests.campaign_world import CHANGE, FOCUS, CampaignWorld
@@ -262,3 +264,29 @@ async def test_every_run_of_a_campaign_stands_in_one_table_failures_included(tmp
         assert hard["aggregate_dim_mae_raw"][name] == pytest.approx(sum(everywhere) / len(everywhere), abs=1e-5)
         assert hard["aggregate_hard_case_dim_mae_raw"][name] >= hard["aggregate_dim_mae_raw"][name] - 1e-5
     assert len(hard["recommended_focus_dims"]) == 2 and set(hard["recommended_focus_dims"]) <= set(world.task.names)
+
+
+async def test_a_campaign_of_adapters_has_their_recipe_and_every_seed(tmp_path: Path):
+    """Ours: an adapter is random, so another recipe alone is tried with several seeds, too; a student's is not."""
+    world = CampaignWorld(tmp_path)
+    cycle = await world.opened()
+    opened = world.file("loop", cycle, "cycle.json")
+    world.leave(cycle, "cycle.json", opened | {"backends": opened["backends"] | {"model": "a/base"}})
+    services = Services(Settings(model=ModelSettings(family="lora", base="a/base")))
+    slower = [
+        {"name": "learning_rate", "value": 1.2e-5, "reason": "smaller steps"},
+        {"name": "epochs", "value": 3, "reason": "one pass more"},
+    ]
+    asked: dict[str, Any] = {"cycle": cycle, "focus_dimensions": FOCUS, "changes": slower}
+    async with Client(build_augment(world.workspace, world.task, services).server) as client:
+        plan = await call(client, "plan_campaign", **asked, ways=["focused", "hyperparameters", "no_new_data"])
+    async with Client(build_augment(world.workspace, world.task).server) as client:
+        other = await refusal(client, "plan_campaign", **asked)
+
+    campaign = world.campaign(cycle)
+    assert [arm.arm for arm in campaign.arms] == [
+        f"{way}-{seed}" for way in ("focused", "hyperparameters", "no_new_data") for seed in (1, 2)
+    ]
+    assert {arm.model_id.partition("-")[0] for arm in campaign.arms} == {"lora"} and campaign.family.name == "lora"
+    assert (plan["quote"]["hardware"], plan["cost_usd"], plan["quote"]["resolved"]) == ("this machine", 0.0, None)
+    assert f"{cycle} trains a/base on local, and student on local is configured" in other

@@ -157,8 +157,8 @@ class Choosing:
             hparam_patch=patch(before, recipe),
             next_hparams=recipe.model_dump(),
             changes=arm.changes,
-            cost_usd=0.0,
-            seconds_estimate=0.0,
+            cost_usd=0.0 if campaign.quote is None else campaign.quote.usd,
+            seconds_estimate=0.0 if campaign.quote is None else campaign.quote.seconds,
             task_digest=campaign.task_digest,
             planned_at=campaign.planned_at,
         )
