@@ -1,4 +1,4 @@
-"""The teacher that is a language model: what it is asked, what its job leaves, and how the augment server waits for it."""
+"""The teacher that is a language model: what it is asked, what its job leaves, and how augment_dataset waits for it."""
 
 import json
 import os
