@@ -174,6 +174,8 @@ class Planning:
     def _refuse_another(self, cycle: str, plan_id: str) -> None:
         """One candidate a cycle is trained; one whose training failed or was cancelled may give way to another."""
         for job in self._jobs.list():
+            if job.kind not in ("train", "smoke", "campaign"):
+                continue
             over = ("failed", "cancelled", *(["succeeded"] if job.kind == "smoke" else []))
             if job.cycle == cycle and job.plan_id not in (None, plan_id) and job.state not in over:
                 raise ValueError(
