@@ -17,7 +17,7 @@ from servers.augment.server import build_room
 from servers.core.budget import Budget
 from servers.core.dataset import DatasetStore, Example
 from servers.core.demo_world.world import World
-from servers.core.disk import read_json, read_jsonl
+from servers.core.disk import read_json, read_jsonl, write_json
 from servers.core.jobs import JobStore
 from servers.core.services import Services
 from servers.core.settings import BudgetSettings, EndpointSettings, Settings
@@ -39,6 +39,7 @@ AIM = Aim(
     thin_ranges=[ThinRange(dimension="nostalgia", low=80, high=100, train_share=0.01, diagnose_share=0.2)],
 )
 N = 12  # rows in a plan
+CYCLE = "cycle_1"
 
 
 def questions(answers: Answers, writing: bool) -> list[str]:
@@ -125,24 +126,25 @@ def test_a_teacher_that_was_killed_goes_on(tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[Path, str]]:
-    """Artifacts with a cycle of the demo that is ready to plan new rows, and its id; for a campaign, and for none."""
-    found = {}
-    for campaign in (False, True):
-        world = CampaignWorld(tmp_path_factory.mktemp("opened"), "demo")
-        found[campaign] = (world.workspace.root, anyio.run(world.opened, campaign))
-    return found
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts with a cycle of the demo that is ready to plan new rows."""
+    world = CampaignWorld(tmp_path_factory.mktemp("opened"), "demo")
+    assert anyio.run(world.opened, False) == CYCLE
+    return world.workspace.root
 
 
 class Shop:
     """An augment server over the demo's data, whose teacher is the double."""
 
-    def __init__(self, begun: tuple[Path, str], folder: Path, double: MistralDouble, usd: float = 10.0) -> None:
+    def __init__(
+        self, opened: Path, folder: Path, double: MistralDouble, usd: float = 10.0, campaign: bool = False
+    ) -> None:
         teacher = EndpointSettings(model="mistral-large-latest", usd_per_million_input=2, usd_per_million_output=6)
         settings = Settings(teacher=teacher, budget=BudgetSettings(usd=usd))
         self.services = Services(settings, {"MISTRAL_SERVER_URL": double.url, "MISTRAL_API_KEY": KEY})
-        self.workspace = Workspace(Path(shutil.copytree(begun[0], folder / "artifacts")))
-        self.cycle = begun[1]
+        self.workspace = Workspace(Path(shutil.copytree(opened, folder / "artifacts")))
+        opening = self.workspace.cycle_dir(CYCLE) / "cycle.json"
+        write_json(opening, read_json(opening) | {"campaign": campaign})
 
     def do(self, tool: str, wait_s: float = 60.0, **arguments: Any) -> dict[str, Any]:
         """Call a tool."""
@@ -153,7 +155,7 @@ class Shop:
         return str(anyio.run(lambda: self._do(refusal, tool, 60.0, arguments)))
 
     def plan(self) -> dict[str, Any]:
-        return self.do("plan_augmentation", cycle=self.cycle, focus_dimensions=["nostalgia"], new_rows=N)
+        return self.do("plan_augmentation", cycle=CYCLE, focus_dimensions=["nostalgia"], new_rows=N)
 
     @property
     def jobs(self) -> list[Any]:
@@ -182,10 +184,10 @@ def double(answers: Answers) -> Iterator[MistralDouble]:
 
 
 def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_once(
-    opened: dict[bool, tuple[Path, str]], tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: planned with its price, begun and waited for without the folder's lock, settled by what it used."""
-    shop = Shop(opened[False], tmp_path, double)
+    shop = Shop(opened, tmp_path, double)
     before, plan = shop.head, shop.plan()
     begun = shop.do("augment_dataset", wait_s=0.0, plan_id=plan["plan_id"])
     assert begun["state"] == "writing" and begun["next"] == "augment_dataset again, which waits"
@@ -211,10 +213,10 @@ def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_on
 
 
 def test_a_teacher_that_fails_is_told_of_once_and_goes_on_when_called_again(
-    opened: dict[bool, tuple[Path, str]], tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: nothing half made enters the dataset, and what was answered is not paid for again."""
-    shop = Shop(opened[False], tmp_path, double)
+    shop = Shop(opened, tmp_path, double)
     before, plan = shop.head, shop.plan()
     answers.faults = [*[None] * 6, *["403"] * 4]
 
@@ -229,10 +231,10 @@ def test_a_teacher_that_fails_is_told_of_once_and_goes_on_when_called_again(
 
 
 def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(
-    opened: dict[bool, tuple[Path, str]], tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: refused with the figures before a word is sent."""
-    shop = Shop(opened[False], tmp_path, double, usd=0.01)
+    shop = Shop(opened, tmp_path, double, usd=0.01)
 
     refused = shop.refused("augment_dataset", plan_id=shop.plan()["plan_id"])
 
@@ -240,17 +242,17 @@ def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(
 
 
 def test_ways_of_a_campaign_that_share_their_rows_pay_for_them_once(
-    opened: dict[bool, tuple[Path, str]], tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: one job for each draw, one after the other; focused and focused_replay train on the same one."""
-    shop = Shop(opened[True], tmp_path, double)
+    shop = Shop(opened, tmp_path, double, campaign=True)
     ways = ["more", "focused", "focused_replay"]
     small = KOTONE.model_copy(update={"augment": KOTONE.augment.model_copy(update={"new_rows": N})})
     room = build_room(shop.workspace, small, shop.services, wait_s=0.0)
 
     async def plan() -> dict[str, Any]:
         async with Client(room.server) as client:
-            given = {"cycle": shop.cycle, "focus_dimensions": ["nostalgia"], "changes": [], "seeds": 1, "ways": ways}
+            given = {"cycle": CYCLE, "focus_dimensions": ["nostalgia"], "changes": [], "seeds": 1, "ways": ways}
             return await call(client, "plan_campaign", **given)
 
     async def carry_out(plan_id: str) -> list[dict[str, Any]]:
