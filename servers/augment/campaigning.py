@@ -1,8 +1,8 @@
 """Plan a campaign and make its rows: the ways of making a candidate, each with several seeds of the teacher.
 
 The ways that aim share their rows seed by seed, so that the replay and the recipe are the only things that differ. The
-CPU student is not random, so a way without new rows has one arm whatever the number of seeds. No version becomes the
-dataset's newest here; that is for the arm that is chosen.
+CPU student is not random, so of it a way without new rows has one arm whatever the number of seeds. No version becomes
+the dataset's newest here; that is for the arm that is chosen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from servers.core.campaign import (
 from servers.core.cycle_files import Opening, needs_unjudged
 from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
-from servers.core.families import Family, family_worked_with
+from servers.core.families import Family, worked_with
 from servers.core.jobs import JobStatus
 from servers.core.quotes import Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
@@ -67,7 +67,7 @@ class Campaigning:
         """
         opened = needs_unjudged(self._workspace, cycle)
         needs_campaign(opened)
-        family = family_worked_with(opened.backends)
+        family = worked_with(opened, self._services)
         before = champions_recipe(self._workspace, opened.champion, family)[0]
         recipe = changed(before, changes)
         left_out = dict(_left_out(focus, changes, ways))
@@ -84,7 +84,9 @@ class Campaigning:
             raise ValueError(f"{cycle} has begun to carry out {found.plan_id}; go on with augment_dataset")
         rows = [self._rows(opened, plan_id, way, seed, focus) for way, seed in _row_sets(tried, seeds)]
         arms = [
-            _arm(plan_id, family, way, seed, changes) for way in tried for seed in range(1, _arms_of(way, seeds) + 1)
+            _arm(plan_id, family, way, seed, changes)
+            for way in tried
+            for seed in range(1, _arms_of(family, way, seeds) + 1)
         ]
         trained = self._datasets.card(opened.dataset, opened.dataset_version).rows.train
         new = {one.name: one.spec["new_rows"] for one in rows}
@@ -208,8 +210,8 @@ def _row_sets(tried: Sequence[Way], seeds: int) -> Iterator[tuple[Way, int]]:
             yield way, seed
 
 
-def _arms_of(way: Way, seeds: int) -> int:
-    return 1 if way == "no_new_data" else seeds
+def _arms_of(family: Family, way: Way, seeds: int) -> int:
+    return 1 if way == "no_new_data" and not family.is_random else seeds
 
 
 def _arm(plan_id: str, family: Family, way: Way, seed: int, changes: Sequence[HparamChange]) -> Arm:
