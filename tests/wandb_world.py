@@ -65,7 +65,9 @@ class Measured:
             project.add_call(**told | {"op_name": op, "trace_id": _hyphened(trace.trace_id)})
         return store
 
-    async def read(self, endpoint: Endpoint, folder: Path, given: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    async def read(
+        self, endpoint: Endpoint, folder: Path, given: list[dict[str, Any]] | None = None, call_s: float = 30.0
+    ) -> dict[str, Any]:
         """What a run hands to record_context.
 
         Raises:
@@ -73,7 +75,8 @@ class Measured:
         """
         async with connect({"wandb": endpoint}, folder / "log") as sessions:
             check_tools(sessions)
-            desk = Desk(sessions, Ledger(folder), Progress(io.StringIO()), Patience(sleep=self.naps.sleep))
+            patience = Patience(sleep=self.naps.sleep, call_s=call_s)
+            desk = Desk(sessions, Ledger(folder), Progress(io.StringIO()), patience)
             place = Place.named_in(step["arguments"] for step in self.steps)
             dimensions = self.world.task.names
             calls = await ReadingBack(desk, place, self.cycle, dimensions, given or []).calls()
