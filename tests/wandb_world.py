@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from agent.desk import Desk, Patience, StepFailed
+from agent.desk import Desk, Patience
 from agent.endpoints import Endpoint
 from agent.ledger import Ledger
 from agent.progress import Progress
@@ -17,7 +17,6 @@ from agent.wandb_reading import ReadingBack
 from agent.wandb_reads import Place, check_tools, handed_over
 from agent.wandb_server import official
 from servers.core.tracking import LocalTracker
-from tests.doubles.wandb_mcp import OfficialServer
 from tests.doubles.wandb_store import WandbStore
 from tests.playbook_world import World, measured_begin
 from tests.workshop import call, refusal
@@ -124,6 +123,3 @@ def endpoint(settings: Any, **environment: str) -> Endpoint:
 def _hyphened(name: str) -> str:
     """An id as a tracker may spell it."""
     return f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}".upper()
-
-
-__all__ = ["ENTITY", "KEY", "PROJECT", "Measured", "OfficialServer", "StepFailed", "endpoint", "measured"]
