@@ -43,11 +43,12 @@ class HubError(ValueError):
         message: What, and why.
         status: Of its answer; None where there was none, or one that cannot be read.
         reached: Whether it may have done it all the same.
+        wait_s: How long it asks to be left alone.
     """
 
-    def __init__(self, message: str, status: int | None, reached: bool) -> None:
+    def __init__(self, message: str, status: int | None, reached: bool, wait_s: float = 0.0) -> None:
         super().__init__(message)
-        self.status, self.reached = status, reached
+        self.status, self.reached, self.wait_s = status, reached, wait_s
 
 
 def api_for(services: Services) -> "HfApi":
@@ -122,7 +123,7 @@ def _status(error: Exception) -> int | None:
 def _retry_after_s(error: Exception) -> float:
     response = getattr(error, "response", None)
     words = response.headers.get("retry-after", "") if isinstance(response, httpx2.Response) else ""
-    return float(words) if words.isdecimal() else 0.0
+    return min(float(words), MOST_WAIT_S) if words.isdecimal() else 0.0
 
 
 def _refused(services: Services, what: str, error: Exception, status: int | None) -> HubError:
@@ -131,7 +132,7 @@ def _refused(services: Services, what: str, error: Exception, status: int | None
         reason = f"its answer cannot be read ({reason})"
     way_out = WAYS_OUT.get(status or 0, "try again, check HF_TOKEN, or set backend in [jobs] to 'local'")
     reached = not isinstance(error, httpx2.ConnectError) and (status is None or status in TRANSIENT)
-    return HubError(f"Hugging Face does not {what}: {reason}; {way_out}", status, reached)
+    return HubError(f"Hugging Face does not {what}: {reason}; {way_out}", status, reached, _retry_after_s(error))
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

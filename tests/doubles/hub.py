@@ -251,7 +251,9 @@ class HubDouble:
     async def _paths(self, request: Request, body: bytes, match: re.Match[str]) -> Response:
         tree = self._repo(match["kind"], match["repo"]).tree(match["revision"])
         asked = (await request.form()).getlist("paths") if b"paths=" in body else json.loads(body)["paths"]
-        return JSONResponse([entry(str(path), tree[str(path)]) for path in asked if path in tree])
+        folders = [path for path in asked if any(one.startswith(f"{path}/") for one in tree)]
+        files = [entry(str(path), tree[str(path)]) for path in asked if path in tree]
+        return JSONResponse([*files, *({"type": "directory", "path": path, "oid": "0" * 40} for path in folders)])
 
     async def _tree(self, request: Request, body: bytes, match: re.Match[str]) -> Response:
         recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
