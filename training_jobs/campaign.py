@@ -43,7 +43,7 @@ def in_turn(
             before(folder)
         try:
             with part(folder, arm) as one:
-                train(one)
+                work(one)
         except ValueError as error:
             failed[arm.job_id] = str(error)
     if len(failed) == len(arms):

@@ -246,6 +246,8 @@ class Following:
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "HF_HUB_VERBOSITY": "error",
                 **{name: environment[name] for name in PASSED_ON if environment.get(name)},
             },
             secrets={HF_KEY: self._services.key(HF_KEY)},

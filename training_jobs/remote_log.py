@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servers.core.disk import append_jsonl, now, open_or_create
-from servers.core.hub import FAILURES, first_wait_s
+from servers.core.hub import FAILURES, first_wait_s, status_of
 from servers.core.job_files import LOG, METRICS, STATUS, read_progress, write_wire
 from servers.core.redaction import redacted
 from servers.core.services import Services
@@ -65,6 +65,7 @@ class RemoteLog:
     def _follow(self) -> None:
         wait_s = first_wait_s(self._services)
         while not self.stop.is_set():
+            before, number = self._seen, -1
             try:
                 lines = self._api.fetch_job_logs(job_id=self._job_id, namespace=self._namespace, follow=True)
                 for number, line in enumerate(lines):
@@ -74,12 +75,18 @@ class RemoteLog:
                         self._take(line)
                         self._seen += 1
                         wait_s = first_wait_s(self._services)
-            except FAILURES:
+            except FAILURES as error:
+                if status_of(error) == 404:  # the job is gone, and its log with it
+                    self.ended.set()
+                    return
                 self.stop.wait(wait_s)
                 wait_s = min(2 * wait_s, MOST_WAIT_S)
             else:
-                self.ended.set()
-                return
+                # A stream that breaks off once the job is over looks like one that ended: only a whole replay without
+                # a new line shows that there is no more.
+                if number + 1 == before:
+                    self.ended.set()
+                    return
 
     def _take(self, line: str) -> None:
         number = self._seen

@@ -80,7 +80,7 @@ def asked(services: Services, what: str, call: Callable[[], T], tries: int = TRI
         except FAILURES as error:
             if isinstance(error, HubError):
                 raise
-            status = _status(error)
+            status = status_of(error)
             if left == 0 or (status is not None and status not in TRANSIENT):
                 raise _refused(services, what, error, status) from error
             time.sleep(min(max(wait_s, _retry_after_s(error)), MOST_WAIT_S))
@@ -115,7 +115,8 @@ def hardware_price(services: Services, flavor: str) -> float | None:
     return float(found.unit_cost_usd) if found is not None and found.unit_label == "minute" else None
 
 
-def _status(error: Exception) -> int | None:
+def status_of(error: Exception) -> int | None:
+    """Of the answer that an error tells of; None where there was none."""
     response = getattr(error, "response", None)
     return response.status_code if isinstance(response, httpx2.Response) else None
 

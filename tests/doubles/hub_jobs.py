@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 SHIM = """#!/bin/sh
+echo "Installed what it needs"
+while [ -e "{hold}" ]; do sleep 0.02; done
 while [ $# -gt 0 ] && [ "$1" != python ]; do shift; done
 shift
 exec "{python}" "$@"
 """
+HOLD = "hold"
 ENDED = ("COMPLETED", "ERROR", "CANCELED", "DELETED")
 
 
@@ -59,13 +62,22 @@ class HubJob:
 
         shims = folder / "bin"
         shims.mkdir()
-        (shims / "uv").write_text(SHIM.format(python=sys.executable))
+        (shims / "uv").write_text(SHIM.format(python=sys.executable, hold=folder.parent / HOLD))
         (shims / "uv").chmod(0o755)
         environment = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": f"{shims}{os.pathsep}/usr/bin:/bin"}
         environment |= {name: here(str(value)) for name, value in self.spec.get("environment", {}).items()}
         environment |= self.spec.get("secrets", {})
         command = [here(word) for word in [*self.spec["command"], *self.spec.get("arguments", [])]]
         threading.Thread(target=self._run, args=(command, environment, folder), daemon=True).start()
+
+    def play(self, act: "Callable[[HubJob], int]") -> None:
+        """Let a function do what the command would; it gives the exit code."""
+
+        def run() -> None:
+            self.stage, self.started, self._began = "RUNNING", stamp(), time.monotonic()
+            self._exit(act(self))
+
+        threading.Thread(target=run, daemon=True).start()
 
     def cancel(self) -> None:
         self._end("CANCELED", None)
@@ -112,10 +124,14 @@ class HubJob:
         alarm.daemon = True
         alarm.start()
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.say(line.rstrip("\n"))
+        with self._process.stdout as lines:
+            for line in lines:
+                self.say(line.rstrip("\n"))
         code = self._process.wait()
         alarm.cancel()
+        self._exit(code)
+
+    def _exit(self, code: int) -> None:
         self._end("COMPLETED" if code == 0 else "ERROR", None if code == 0 else f"Job failed with exit code: {code}")
 
     def say(self, line: str) -> None:
@@ -143,19 +159,34 @@ class HubJobs:
     def __init__(self, tree: Callable[[str, str, str], dict[str, bytes]]) -> None:
         self._tree = tree
         self.all: dict[str, HubJob] = {}
+        self._submitted = 0
         self.waiting = False
         """Whether new jobs stay in SCHEDULING."""
+        self.act: Callable[[HubJob], int] | None = None
+        """Plays new jobs; None for jobs that really run."""
+        self.watched: Callable[[dict[str, bytes]], None] | None = None
+        """Shown the files of every volume."""
         self._folder = tempfile.TemporaryDirectory(prefix="hub-jobs-", ignore_cleanup_errors=True)
 
     def submit(self, namespace: str, spec: dict[str, Any], endpoint: str) -> HubJob:
-        job = HubJob(f"{len(self.all) + 1:024x}", namespace, spec, endpoint)
+        self._submitted += 1
+        job = HubJob(f"{self._submitted:024x}", namespace, spec, endpoint)
         folder = Path(self._folder.name) / job.job_id
         folder.mkdir()
         mounts = [self._mount(folder / f"volume-{number}", one) for number, one in enumerate(spec.get("volumes", []))]
         self.all[job.job_id] = job
-        if not self.waiting:
+        if self.act is not None:
+            job.play(self.act)
+        elif not self.waiting:
             job.start(mounts, folder)
         return job
+
+    def hold(self) -> None:
+        """Let jobs run and do nothing, until they are released."""
+        (Path(self._folder.name) / HOLD).touch()
+
+    def release(self) -> None:
+        (Path(self._folder.name) / HOLD).unlink(missing_ok=True)
 
     def close(self) -> None:
         for job in self.all.values():
@@ -165,7 +196,10 @@ class HubJobs:
     def _mount(self, folder: Path, volume: dict[str, Any]) -> tuple[str, Path]:
         folder.mkdir()
         prefix = f"{volume['path']}/" if volume.get("path") else ""
-        for path, data in self._tree(volume["type"], volume["source"], volume.get("revision") or "main").items():
+        files = self._tree(volume["type"], volume["source"], volume.get("revision") or "main")
+        if self.watched is not None:
+            self.watched(files)
+        for path, data in files.items():
             if path.startswith(prefix):
                 file = folder / path[len(prefix) :]
                 file.parent.mkdir(parents=True, exist_ok=True)
