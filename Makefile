@@ -3,15 +3,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What trains language models needs torch, which is large; it has an environment of its own.
+TRAIN := .venv-train
+TRAIN_READY := $(TRAIN)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test check bench chaos proof setup
+.PHONY: cycle test test-train check bench bench-train chaos proof setup setup-train
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
+	$(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -22,6 +28,9 @@ bench: $(READY)  ## the demo with its holdout, then twenty other seeds of it
 	$(BIN)/python -m tests.bench.demo
 	$(BIN)/python -m tests.bench.seeds $(ARGS)
 
+bench-train: $(TRAIN_READY)  ## our training beside a plain TRL script, in rows a second
+	$(TRAIN)/bin/python -m tests.bench.lora $(ARGS)
+
 chaos: $(READY)  ## a hundred kills, each followed by the same command again; then a death in every window
 	$(BIN)/python -m tests.chaos $(ARGS)
 	$(BIN)/python -m tests.chaos.windows
@@ -31,6 +40,8 @@ proof: $(READY)  ## simulations of how often the judge is fooled; writes docs/pr
 
 setup: $(READY)
 
+setup-train: $(TRAIN_READY)
+
 # uv takes seconds where pip takes a minute; where uv cannot reach the registry that pip is set up for, pip does it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,3 +49,13 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
+
+# torch by pip, which finds the build that suits the machine; the rest as above.
+$(TRAIN_READY): $(READY) constraints-train.txt
+	$(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-train.txt torch
+	$(BIN)/uv pip install --quiet --python $(TRAIN)/bin/python --constraint constraints.txt \
+	  --constraint constraints-train.txt --editable '.[dev,train]' \
+	  || $(TRAIN)/bin/python -m pip install --quiet --constraint constraints.txt \
+	  --constraint constraints-train.txt --editable '.[dev,train]'
+	touch $(TRAIN_READY)

@@ -1,7 +1,8 @@
 """The command `etude`: its words, their options, and who does the work.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import` and `verify` are read there, too.
+`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify`, `sync` and `doctor` are
+read there, too.
 """
 
 import argparse
@@ -15,10 +16,14 @@ from typing import NoReturn
 from agent import VERSION
 from agent.endpoints import ROOMS, Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
+from agent.wandb_server import official
 
 USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
 
-HANDED_OVER = {word: ["-m", "servers.eval", word] for word in ("import", "verify")}  # with all their options
+HANDED_OVER = {  # with all their options
+    **{word: ["-m", "servers.eval", word] for word in ("import", "verify")},
+    **{word: ["-m", f"servers.{word}"] for word in ("sync", "doctor")},
+}
 REPORT = ["-m", "servers.playbook", "report"]
 
 
@@ -87,6 +92,8 @@ def _endpoints(arguments: argparse.Namespace, settings: Settings) -> dict[str, E
         endpoints = read_endpoints(settings.agent.mcp)
     else:
         endpoints = own_servers(settings.artifacts, settings.task, arguments.config)
+        if (server := official(settings.agent.wandb, settings.tracking, os.environ)) is not None:
+            endpoints["wandb"] = server
     wanted = getattr(arguments, "server", None)
     if wanted is None:
         return endpoints
@@ -111,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     # Listed for --help only: `run` hands it over before anything is parsed.
     words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
     words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
+    words.add_parser("sync", help="bring W&B up to date with the local tracker: etude sync", add_help=False)
+    words.add_parser("doctor", help="say which services are set up, reachable and allowed", add_help=False)
     report = words.add_parser(
         "report",
         help="write a report page anew: etude report cycle_1",

@@ -24,6 +24,7 @@ from agent.progress import Progress
 from agent.screen import ending
 from agent.sessions import ServerProblem, connect
 from agent.settings import Settings
+from agent.wandb_reads import check_tools
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,6 +42,7 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
             with progress.step("connect") as step:
                 step.saying(f"starting {', '.join(endpoints)}")
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))
+                check_tools(sessions)
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
             run = Run(desk, brain, settings.artifacts, journal)

@@ -25,6 +25,10 @@ Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
 REFUSAL = "etude: "  # how a room of ours begins the one line that says why it does not start
+KEY_PROBLEMS = {
+    401: "it does not take the key; see that the key is set, whole and still valid, and call again",
+    403: "the key is not allowed to do this; use one of an account that is, and call again",
+}
 MAX_PAGES = 100  # of tools/list: a server whose pages never end must not hang the start
 
 
@@ -49,7 +53,10 @@ class Connection:
         self._http_status: int | None = None
 
     async def hold(self, start_limit_s: float) -> None:
-        """Connect, stay connected until `release`, and close. Never raises: `failure` says what went wrong."""
+        """Connect, stay connected until `release`, and close. Never raises: `failure` says what went wrong.
+
+        A child that takes too long is ended with all that it started, as one that is let go.
+        """
         with anyio.CancelScope(deadline=anyio.current_time() + start_limit_s) as limit:
             modes: tuple[Mode, ...] = ("auto",) if is_ours(self._endpoint) else ("auto", "legacy")
             for mode in modes:
@@ -66,7 +73,7 @@ class Connection:
             async with self._transport() as transport:
                 me = Implementation(name="etude", version=VERSION)
                 async with Client(transport, mode=mode, client_info=me) as client:
-                    self.tools = await _all_tools(client)
+                    self.tools = self._used(await _all_tools(client))
                     if client.server_info is not None:
                         self.says_it_is, self.version = client.server_info.name, client.server_info.version
                     limit.deadline = math.inf
@@ -75,12 +82,10 @@ class Connection:
                     await self.release.wait()
             return True
         except Exception as error:
-            self._problem = _innermost(error)
-            if self._http_status is not None:
-                self._problem += f" (HTTP {self._http_status})"
+            self._problem = _innermost(error) + self.refused()
             connected = self.client is not None
             self.client = None
-            return connected or isinstance(error, OSError)
+            return connected or isinstance(error, OSError) or self._http_status in KEY_PROBLEMS
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Any]:
@@ -92,21 +97,35 @@ class Connection:
             else:
                 yield await self._http(stack, self._endpoint)
 
+    def _used(self, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+        """The tools that are wanted of this server; others neither get in the way nor reach a model."""
+        only = self._endpoint.only
+        return tuple(tool for tool in tools if tool.name in only) if only else tools
+
     async def _http(self, stack: AsyncExitStack, endpoint: Http) -> Any:
         # The SDK's own factory: a plain client would give up on any tool that takes five seconds.
         client = await stack.enter_async_context(create_mcp_http_client(headers=endpoint.headers))
 
         async def remember(response: Any) -> None:
-            # The SDK hides the status of a refusal, and 401 is what a reader needs to know.
-            self._http_status = response.status_code if response.status_code >= 400 else None
+            # The SDK hides the status of a refusal, and 401 is what a reader needs to know. A server need not have
+            # the stream that a GET asks for.
+            if response.request.method == "POST":
+                self._http_status = response.status_code if response.status_code >= 400 else None
 
         client.event_hooks = {"response": [remember]}
         return streamable_http_client(endpoint.url, http_client=client)
 
+    def refused(self) -> str:
+        """The last refusal by HTTP status, with what to do about it, ready to be added to an error."""
+        if self._http_status is None:
+            return ""
+        hint = KEY_PROBLEMS.get(self._http_status)
+        return f" (HTTP {self._http_status}" + (f": {hint})" if hint else ")")
+
     def failure(self) -> str:
         """Why the server could not be connected, in one line."""
         if isinstance(self._endpoint, Http):
-            return f"server {self.name!r} at {self._endpoint.url} cannot be reached: {self._problem}"
+            return f"server {self.name!r} at {self._endpoint.place} cannot be reached: {self._problem}"
         return f"server {self.name!r} did not start: {self._problem}{self.last_words()}"
 
     @property

@@ -1,7 +1,9 @@
 """Where calls are made: each goes to its server, into the ledger, and onto the screen; a refusal stops the run."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
@@ -11,11 +13,37 @@ from agent.ledger import Ledger
 from agent.progress import Progress, StepLine
 from agent.replies import Evidence
 from agent.sessions import Reply, ServerProblem, Sessions
-from agent.wandb_reads import Question, failed, retry_after_s
+from agent.wandb_words import Trouble, document_in, trouble_in
 
-MAX_TRIES = 4  # of a question to a server that says it is busy
+READ_LIMIT_S = 90.0  # of one W&B call; the official server gives up after 30 itself, W&B's own requests included
 
 ReplyType = TypeVar("ReplyType", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long W&B is waited for."""
+
+    busy_tries: int = 8
+    """Of one question, while the server says that it is busy and when to come again."""
+    passing_tries: int = 3
+    """Of one question, after failures that pass by themselves."""
+    step_s: float = 1.0
+    """The first wait; the next ones grow with what was waited."""
+    most_s: float = 15.0
+    """The longest single wait."""
+    lag_s: float = 120.0
+    """For what was written and is not shown yet, in all."""
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A W&B reply that is an answer."""
+
+    call: dict[str, Any]
+    """As record_context takes it: the reply word for word."""
+    document: dict[str, Any]
 
 
 class StepFailed(Exception):
@@ -29,10 +57,14 @@ class Desk:
         sessions: The connected servers.
         ledger: Gets every call.
         progress: Shows every step.
+        patience: How long W&B is waited for.
     """
 
-    def __init__(self, sessions: Sessions, ledger: Ledger, progress: Progress) -> None:
+    def __init__(
+        self, sessions: Sessions, ledger: Ledger, progress: Progress, patience: Patience | None = None
+    ) -> None:
         self.sessions = sessions
+        self.patience = patience or Patience()
         self.ledger = ledger
         self.progress = progress
         self._step = "look"
@@ -66,7 +98,7 @@ class Desk:
         try:
             return reply_type.model_validate(result)
         except ValidationError as error:
-            raise self._failure(tool, f"its result is not understood: {_first_problem(error)}") from error
+            raise self.failure(tool, f"its result is not understood: {_first_problem(error)}") from error
 
     async def do(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call a tool and give its typed result.
@@ -77,7 +109,7 @@ class Desk:
         """
         reply = await self.call(tool, arguments)
         if reply.is_error:
-            raise self._failure(tool, reply.text)
+            raise self.failure(tool, reply.text)
         return reply.structured or {}
 
     async def document(self, ref: str, reply_type: type[ReplyType]) -> ReplyType:
@@ -96,27 +128,30 @@ class Desk:
         try:
             return reply_type.model_validate_json(text)
         except ValidationError as error:
-            raise self._failure("read_evidence", f"{ref} is not understood: {_first_problem(error)}") from error
+            raise self.failure("read_evidence", f"{ref} is not understood: {_first_problem(error)}") from error
 
-    async def read_back(self, question: Question) -> tuple[dict[str, Any], Reply]:
-        """Ask a W&B tool, and give the arguments that worked and the reply, word for word.
+    async def read(self, tool: str, arguments: Mapping[str, Any]) -> Answer | Trouble:
+        """Ask a W&B tool, which only reads: again while it is busy or stumbles, and after its connection was lost.
 
         Raises:
-            StepFailed: none of the question's ways was answered.
-            ServerProblem: the server is gone.
+            ServerProblem: no server has the tool, or its server is gone for good.
         """
-        why = ""
-        for arguments in question.ways:
-            for _ in range(MAX_TRIES):
-                reply = await self.call(question.tool, arguments)
-                why = failed(reply.text, reply.is_error) or ""
-                if not why:
-                    return arguments, reply
-                wait_s = retry_after_s(reply.text)
-                if wait_s is None:
-                    break
-                await anyio.sleep(wait_s)
-        raise self._failure(question.tool, why)
+        patience, busy, stumbled = self.patience, 0, 0
+        while True:
+            reply = await self._made(tool, arguments, reads=True)
+            document = document_in(reply.text)
+            trouble = trouble_in(document, reply.text, reply.is_error)
+            if trouble is None:
+                assert document is not None  # or there would be trouble
+                text = {"text": reply.text, "is_error": reply.is_error}
+                return Answer({"tool": tool, "arguments": dict(arguments), **text}, document)
+            if trouble.kind == "busy" and (busy := busy + 1) < patience.busy_tries:
+                self.saying(f"{tool} is busy; asking again in {trouble.wait_s:g} s")
+                await patience.sleep(trouble.wait_s)
+            elif trouble.kind == "passing" and (stumbled := stumbled + 1) < patience.passing_tries:
+                await patience.sleep(min(patience.step_s * 2**stumbled, patience.most_s))
+            else:
+                return trouble
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
         """Make one call; a refusal is a reply, for whoever can act on it.
@@ -124,22 +159,44 @@ class Desk:
         Raises:
             ServerProblem: no server has the tool, or its server is gone.
         """
+        return await self._made(tool, arguments, reads=False)
+
+    def saying(self, words: str) -> None:
+        """Show what a step waits for."""
+        if self._line:
+            self._line.saying(words)
+
+    async def _made(self, tool: str, arguments: Mapping[str, Any], reads: bool) -> Reply:
         if self._line:
             self._line.calling(tool)
         try:
             server = self.sessions.server_of(tool)
-            reply = await self.sessions.call(tool, arguments)
+            if reads:
+                reply = _readable(await self.sessions.call_again(tool, arguments, READ_LIMIT_S))
+            else:
+                reply = await self.sessions.call(tool, arguments)
         except ServerProblem as error:
             raise ServerProblem(f"step {self._step!r}: {error}") from error
         self.ledger.add(self._step, server.name, tool, arguments, reply)
         return reply
 
-    def _failure(self, tool: str, words: str) -> StepFailed:
+    def failure(self, tool: str, words: str) -> StepFailed:
+        """What is raised where a tool did not do what this step needs."""
         said = " ".join(words.removeprefix(f"Error executing tool {tool}: ").split())
         if said == f"Error executing tool {tool}":  # all that the SDK tells of a crash
             log = self.sessions.log_of(tool)
             said = f"it crashed; the traceback is in {log}" if log else "it crashed; see its server's log"
         return StepFailed(f"step {self._step!r}, tool {tool}: {said}")
+
+
+def _readable(reply: Reply) -> Reply:
+    """The reply with the first of its texts that holds an answer, or its structured content where none does."""
+    if reply.is_error:
+        return reply
+    texts = [reply.text, *reply.more]
+    if reply.structured is not None:
+        texts.append(json.dumps(reply.structured))
+    return next((replace(reply, text=text) for text in texts if document_in(text) is not None), reply)
 
 
 def _first_problem(error: ValidationError) -> str:

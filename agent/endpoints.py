@@ -12,8 +12,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 ROOMS = {
     "eval": "servers.eval",
@@ -26,13 +27,24 @@ ROOMS = {
 PASSED_ON = re.compile(
     r"(WANDB|WEAVE|WF|MISTRAL|HF|HUGGINGFACE|ETUDE)_[A-Z0-9_]+|SSL_CERT_(FILE|DIR)|HTTPS?_PROXY|NO_PROXY"
 )
+MIN_SECRET_CHARS = 8
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class Stdio(BaseModel):
-    """A server that is started as a child process."""
+class _Reached(BaseModel):
+    """What may be said of any server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_limit_s: float | None = Field(default=None, gt=0, le=3600)
+    """How long it may take until it has listed its tools; 30 where nothing is said."""
+    only: list[str] = []
+    """The tools of it that are used; all where the list is empty."""
+
+
+class Stdio(_Reached):
+    """A server that is started as a child process."""
 
     type: Literal["stdio"] = "stdio"
     command: str
@@ -41,15 +53,35 @@ class Stdio(BaseModel):
     """Added to the few variables that every child gets (HOME, PATH, …); nothing else of ours is inherited."""
     cwd: str | None = None
 
+    @property
+    def secrets(self) -> list[str]:
+        """The keys that it is given, which it may say back."""
+        return [value for name, value in self.env.items() if _SECRET.search(name) and len(value) >= MIN_SECRET_CHARS]
 
-class Http(BaseModel):
+    @property
+    def place(self) -> str:
+        """What starts it, as it may be shown."""
+        return f"{self.command}, a process of this machine"
+
+
+class Http(_Reached):
     """A server that is running already."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["http", "streamable-http", "streamableHttp"] = "http"
     url: str
     headers: dict[str, str] = {}
+
+    @property
+    def secrets(self) -> list[str]:
+        """The keys that it is given, which it may say back."""
+        words = [word for value in self.headers.values() for word in value.split()]
+        return [word for word in words if len(word) >= MIN_SECRET_CHARS]
+
+    @property
+    def place(self) -> str:
+        """The URL as it may be shown: without what can hold a key."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 Endpoint = Stdio | Http

@@ -12,6 +12,7 @@ from agent.journal import Journal
 from agent.outcome import STAND_IN, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
 from agent.replies import CycleState, Prepared, Summary, TaskReply
 from agent.screen import announce, conclude
+from agent.wandb_names import RUNS
 
 
 class Run:
@@ -50,7 +51,8 @@ class Run:
             prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
-        announce(self._desk.progress, task, prepared, backends, self._brain.about)
+        wandb = self._desk.sessions.server_of(RUNS)
+        announce(self._desk.progress, task, prepared, backends, self._brain.about, wandb)
         await self._recall(dataset, cycles, campaign)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
             await self._next(task, dataset, campaign)
@@ -121,7 +123,7 @@ class Run:
         )
 
     def _backends(self, prepared: Prepared) -> BackendsPart:
-        server = self._desk.sessions.server_of("query_wandb_tool")
+        server = self._desk.sessions.server_of(RUNS)
         return BackendsPart(
             brain=self._brain.name,
             wandb_mcp="stand-in" if server.says_it_is == STAND_IN else "official",

@@ -12,9 +12,10 @@ from typing import Any
 from agent.brain import Spent
 from agent.desk import Desk, StepFailed
 from agent.progress import StepLine
-from agent.replies import UNDER_WAY, CycleState, Job, NextStep, TaskReply
+from agent.replies import UNDER_WAY, WRITING, CycleState, Job, NextStep, TaskReply
 from agent.telling import step_of, told
-from agent.wandb_reads import RECORD, Place, handed_over, questions
+from agent.wandb_reading import ReadingBack
+from agent.wandb_reads import RECORD, Place, handed_over
 
 POLL_S = 10  # of get_job's own wait; it answers at once when the job ends
 
@@ -55,6 +56,8 @@ async def _done(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[NextSte
     for step in steps:
         if step.tool == "get_job":
             result = await _ended(desk, step.arguments, line)
+        elif step.tool in ("sample_model", "augment_dataset"):
+            result = await _waited(desk, step, line)
         else:
             result = await desk.do(step.tool, step.arguments)
         words.append(told(step.tool, result))
@@ -65,14 +68,18 @@ async def _read_back(desk: Desk, task: TaskReply, cycle: str, steps: Sequence[Ne
     """Ask the W&B server as it wants to be asked, and make of its words what record_context takes."""
     try:
         place = Place.named_in(step.arguments for step in steps)
-        asked = questions(place, cycle, task.names, desk.sessions.input_names("query_wandb_tool"))
     except ValueError as error:
         raise StepFailed(f"step 'read back': {error}") from error
-    calls = []
-    for question in asked:
-        arguments, reply = await desk.read_back(question)
-        calls.append({"tool": question.tool, "arguments": arguments, "text": reply.text, "is_error": reply.is_error})
-    return handed_over(desk.sessions, cycle, calls)
+    return handed_over(desk.sessions, cycle, await ReadingBack(desk, place, cycle, task.names).calls())
+
+
+async def _waited(desk: Desk, step: NextStep, line: StepLine) -> dict[str, Any]:
+    """Call a tool that answers before its work is done, and waits a while each time, until it is."""
+    while True:
+        result = await desk.do(step.tool, step.arguments)
+        if result.get("state") not in (*UNDER_WAY, WRITING):
+            return result
+        line.saying(str(result.get("message") or result["state"]))
 
 
 async def _ended(desk: Desk, arguments: dict[str, Any], line: StepLine) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class BackendsPart(_Part):
     teacher: str
     model: str
     jobs: str
+    prompt: str | None
+    """The base model that is asked without training."""
 
 
 class BeginPart(_Part):
@@ -46,6 +48,10 @@ class DiagnosePart(_Part):
 
     constant: Metrics | None = None
     rule: Metrics | None = None
+    student: Metrics | None = None
+    """The CPU student that a fine-tuned model has to beat."""
+    prompt: Metrics | None = None
+    teacher: Metrics | None = None
     champion: Metrics | None = None
     candidate: Metrics | None = None
 

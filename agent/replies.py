@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 CycleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Metrics = dict[str, float | None]
 UNDER_WAY = ("queued", "running")  # states of a job that has not ended
+WRITING = "writing"  # of augment_dataset, while a teacher is
 
 
 def in_points(error: float | None, sign: str = "") -> str:
@@ -36,6 +37,7 @@ class Backends(_Read):
     teacher: str
     model: str
     jobs: str
+    prompt: str | None = None
 
 
 class TaskReply(_Read):

@@ -8,6 +8,8 @@ from agent.brain import Spent
 from agent.outcome import BackendsPart, Outcome
 from agent.progress import Progress
 from agent.replies import CampaignShown, Metrics, Prepared, Summary, TaskReply, error_in, in_points
+from agent.sessions import Server
+from agent.words import one_line
 
 # What every embedded part is, said wherever its results are shown.
 EMBEDDED = {
@@ -20,11 +22,14 @@ EMBEDDED = {
     "model": {"student": "embedded text model, CPU"},
     "jobs": {"local": "processes of this machine"},
 }
-ROLES = ("constant", "rule", "champion", "candidate")
+NOTE_CHARS = 200
+ROLES = ("constant", "rule", "student", "prompt", "teacher", "champion", "candidate")
 
 
-def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart, about_brain: str) -> None:
-    """The banner: task, data and what stands behind each part."""
+def announce(
+    progress: Progress, task: TaskReply, prepared: Prepared, backends: BackendsPart, about_brain: str, wandb: Server
+) -> None:
+    """The banner: task, data and what stands behind each part; `wandb` is who reads W&B."""
     rows = prepared.rows
     progress.entry("task", f"{task.task}: {task.title}")
     progress.entry(
@@ -32,8 +37,10 @@ def announce(progress: Progress, task: TaskReply, prepared: Prepared, backends: 
         f"{prepared.dataset} {prepared.dataset_version}: {rows.train} train, {rows.diagnose} diagnose, "
         f"{rows.gate} sealed rows" + ("; SYNTHETIC, from the embedded demo world" if prepared.synthetic else ""),
     )
-    for part, name in backends.model_dump().items():
+    for part, name in backends.model_dump(exclude_none=True).items():
         note = about_brain if part == "brain" else EMBEDDED.get(part, {}).get(name)
+        if (part, name) == ("wandb_mcp", "official"):
+            note = one_line(f"{wandb.says_it_is} {wandb.version}, {wandb.place}", NOTE_CHARS)
         progress.entry(part, name + (f" ({note})" if note else ""))
 
 

@@ -4,7 +4,8 @@ Requests are the handshake, `tools/list` and `tools/call`, nothing else. What a 
 file of its own, so the terminal stays the run's; when a server fails, its last words are part of the error.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from agent.endpoints import Endpoint
 START_LIMIT_S = 30.0
 CALL_LIMIT_S = 300.0  # the slowest tool makes a hundred rows with a large teacher; jobs answer with a handle at once
 
+WORDS_CHARS = 500  # of a server's own words in an error
+HIDDEN = "[key]"
+
 CONNECTION_CLOSED = -32000
 REQUEST_TIMEOUT = -32001
 
@@ -35,9 +39,11 @@ class Reply:
 
     is_error: bool
     text: str
-    """The first text block, word for word."""
+    """The first text block, word for word; where there is none, the structured content as JSON."""
     structured: dict[str, Any] | None
     seconds: float
+    more: tuple[str, ...] = ()
+    """The other text blocks."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Server:
     """The name in its handshake; empty where it gave none."""
     version: str
     tools: tuple[Tool, ...]
+    place: str = ""
+    """Where it is."""
 
 
 class Line(Protocol):
@@ -62,6 +70,9 @@ class Line(Protocol):
     def last_words(self) -> str:
         """What the server said before it fell silent, ready to be added to an error."""
 
+    def refused(self) -> str:
+        """What an HTTP server's refusal means and what to do, ready to be added to an error; empty without one."""
+
 
 class Sessions:
     """The connected servers, and which of them has which tool.
@@ -70,9 +81,17 @@ class Sessions:
         ServerProblem: two servers offer a tool of the same name.
     """
 
-    def __init__(self, connections: Mapping[str, Line], servers: list[Server]) -> None:
+    def __init__(
+        self,
+        connections: Mapping[str, Line],
+        servers: list[Server],
+        secrets: Iterable[str] = (),
+        revive: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.servers = servers
         self._connections = connections
+        self._secrets = tuple(secrets)
+        self._revive = revive
         self._home: dict[str, Server] = {}
         for server in servers:
             for tool in server.tools:
@@ -92,17 +111,16 @@ class Sessions:
             raise ServerProblem(f"no connected server offers the tool {tool!r}; connected: {connected}")
         return self._home[tool]
 
-    def input_names(self, tool: str) -> frozenset[str]:
-        """The names of the arguments that `tool` takes, by its own schema."""
-        schema = next(t.input_schema for t in self.server_of(tool).tools if t.name == tool)
-        return frozenset(schema.get("properties", {}))
+    def input_schema(self, tool: str) -> dict[str, Any]:
+        """What `tool` takes, in its own words."""
+        return next(dict(t.input_schema) for t in self.server_of(tool).tools if t.name == tool)
 
     def log_of(self, tool: str) -> Path | None:
         """The log of the server that offers `tool`, where there is one."""
         log = self._connections[self.server_of(tool).name].log
         return log if log.exists() else None
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+    async def call(self, tool: str, arguments: Mapping[str, Any], limit_s: float = CALL_LIMIT_S) -> Reply:
         """Call a tool; a refusal by the tool is a reply, not an exception.
 
         Raises:
@@ -111,19 +129,55 @@ class Sessions:
         name = self.server_of(tool).name
         connection = self._connections[name]
         if connection.client is None:
-            raise ServerProblem(f"server {name!r} died before {tool}{connection.last_words()}")
+            raise self._problem(f"server {name!r} died before {tool}{connection.refused()}{connection.last_words()}")
         started = perf_counter()
         try:
-            result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=CALL_LIMIT_S)
+            result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=limit_s)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
-                raise ServerProblem(f"server {name!r} died during {tool}{connection.last_words()}") from error
-            if error.code == REQUEST_TIMEOUT:
-                raise ServerProblem(f"server {name!r} did not answer {tool} within {CALL_LIMIT_S:g} s") from error
-            raise ServerProblem(f"server {name!r} refused the call of {tool}: {error.message}") from error
-        except (RuntimeError, ValueError) as error:  # a result that fits neither the protocol nor the tool's own schema
-            raise ServerProblem(f"server {name!r} gave an unusable reply to {tool}: {_one_line(error)}") from error
-        return _reply(result, perf_counter() - started)
+                why = f"server {name!r} died during {tool}{connection.refused()}{connection.last_words()}"
+            elif error.code == REQUEST_TIMEOUT:
+                why = f"server {name!r} did not answer {tool} within {limit_s:g} s"
+            else:
+                said = " ".join(error.message.split())[:WORDS_CHARS]
+                why = f"server {name!r} refused the call of {tool}: {said}{connection.refused()}"
+            raise self._problem(why) from error
+        except (RuntimeError, ValueError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
+            # A result that fits neither the protocol nor the tool's own schema, or a connection that is no more.
+            raise self._problem(f"server {name!r} gave an unusable reply to {tool}: {_one_line(error)}") from error
+        return self._reply(result, perf_counter() - started)
+
+    async def call_again(self, tool: str, arguments: Mapping[str, Any], limit_s: float) -> Reply:
+        """Call a tool that only reads; where the connection was lost, it is made once more and the call repeated.
+
+        Raises:
+            ServerProblem: it was lost again.
+        """
+        try:
+            return await self.call(tool, arguments, limit_s)
+        except ServerProblem as first:
+            if self._revive is None:
+                raise
+            try:
+                await self._revive(self.server_of(tool).name)
+                return await self.call(tool, arguments, limit_s)
+            except ServerProblem as second:
+                raise self._problem(f"{first}; connected once more: {second}") from second
+
+    def without_secrets(self, text: str) -> str:
+        """A text in which no key stands that a server was given: one may say it back."""
+        return _hidden(text, self._secrets)
+
+    def _problem(self, words: str) -> ServerProblem:
+        return ServerProblem(self.without_secrets(words))
+
+    def _reply(self, result: CallToolResult, seconds: float) -> Reply:
+        texts = [self.without_secrets(block.text) for block in result.content if isinstance(block, TextContent)]
+        structured = result.structured_content if isinstance(result.structured_content, dict) else None
+        if not texts and structured is not None:
+            texts = [self.without_secrets(json.dumps(structured))]
+        text, more = (texts[0], tuple(texts[1:])) if texts else ("", ())
+        return Reply(bool(result.is_error), text, structured, seconds, more)
 
 
 @asynccontextmanager
@@ -135,18 +189,29 @@ async def connect(
     Args:
         endpoints: By name, where each server is.
         log_folder: Gets `<name>.log` for each child, appended to.
-        start_limit_s: How long each server may take until it has listed its tools.
+        start_limit_s: How long a server may take until it has listed its tools, where its endpoint says nothing else.
 
     Raises:
         ServerProblem: a server could not be reached, or two share a tool's name; the others are closed again.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
     connections = {name: Connection(name, endpoint, log_folder) for name, endpoint in endpoints.items()}
+    secrets = {secret for endpoint in endpoints.values() for secret in endpoint.secrets}
     problem: Exception | None = None
     async with anyio.create_task_group() as group:
+
+        async def revive(name: str) -> None:
+            old, new = connections[name], Connection(name, endpoints[name], log_folder)
+            old.release.set()
+            group.start_soon(new.hold, endpoints[name].start_limit_s or start_limit_s)
+            await new.settled.wait()
+            connections[name] = new
+            if new.client is None:
+                raise ServerProblem(new.failure())
+
         try:
-            for connection in connections.values():
-                group.start_soon(connection.hold, start_limit_s)
+            for name, connection in connections.items():
+                group.start_soon(connection.hold, endpoints[name].start_limit_s or start_limit_s)
             for connection in connections.values():
                 await connection.settled.wait()
             if failed := [c for c in connections.values() if c.client is None]:
@@ -154,8 +219,12 @@ async def connect(
                     raise ServerProblem(refusal)  # they were told the same, and none can work with it
                 others = ", ".join(repr(c.name) for c in failed[1:])
                 raise ServerProblem(failed[0].failure() + (f"; nor did {others}" if others else ""))
-            servers = [Server(c.name, c.says_it_is, c.version, c.tools) for c in connections.values()]
-            yield Sessions(connections, servers)
+            servers = [
+                Server(c.name, c.says_it_is, c.version, c.tools, endpoints[c.name].place) for c in connections.values()
+            ]
+            yield Sessions(connections, servers, secrets, revive)
+        except ServerProblem as error:
+            problem = ServerProblem(_hidden(str(error), secrets))
         except Exception as error:
             # Kept and raised below: leaving the task group with it would wrap it in an exception group.
             problem = error
@@ -166,10 +235,10 @@ async def connect(
         raise problem
 
 
-def _reply(result: CallToolResult, seconds: float) -> Reply:
-    text = next((block.text for block in result.content if isinstance(block, TextContent)), "")
-    structured = result.structured_content if isinstance(result.structured_content, dict) else None
-    return Reply(bool(result.is_error), text, structured, seconds)
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _one_line(error: Exception) -> str:

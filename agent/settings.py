@@ -53,6 +53,22 @@ class MistralSettings(BaseModel):
         return read, written
 
 
+class WandbSettings(BaseModel):
+    """The table `[agent.wandb]`: which W&B MCP server reads runs and traces back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mcp: Literal["auto", "stand-in", "hosted", "local"] = "auto"
+    """`auto` is the official server where WANDB_API_KEY is set and [tracking] is not local: `local` where `command` is
+    given, else `hosted`. Without a key it is the stand-in, which reads the local tracker."""
+    url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Of the hosted server; else that of W&B, or of the instance at WANDB_BASE_URL."""
+    command: list[str] | None = Field(default=None, min_length=1)
+    """What starts the local server, word by word; else uvx with the versions that work together."""
+    start_limit_s: float = Field(default=120.0, gt=0, le=3600)
+    """How long it may take until it has listed its tools; the local one fetches its libraries at the first start."""
+
+
 class AgentSettings(BaseModel):
     """The table `[agent]`."""
 
@@ -65,6 +81,7 @@ class AgentSettings(BaseModel):
     brain: BrainName = "auto"
     """Who decides; `auto` is `mistral` where MISTRAL_API_KEY or MISTRAL_SERVER_URL is set, else `offline`."""
     mistral: MistralSettings = MistralSettings()
+    wandb: WandbSettings = WandbSettings()
     mcp: Path | None = None
     """An `mcpServers` file; without one, the five servers of this house are started."""
 
@@ -136,6 +153,7 @@ def _problem(first: ErrorDetails) -> str:
         tables: dict[tuple[Any, ...], type[BaseModel]] = {
             ("agent",): AgentSettings,
             ("agent", "mistral"): MistralSettings,
+            ("agent", "wandb"): WandbSettings,
         }
         table = tables.get(tuple(first["loc"][:-1]), Settings)
         return f"unknown key {where!r}; known: {', '.join(table.model_fields)}"

@@ -6,6 +6,7 @@ from typing import Any
 from agent.replies import in_points
 
 STEPS = {
+    "sample_model": "measure",
     "evaluate_model": "measure",
     "record_context": "read back",
     "diagnose_dataset": "diagnose",
@@ -42,6 +43,8 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
     match tool:
         case "evaluate_model":
             return f"{result['model']} {in_points(result['metrics']['vector_mae'])}"
+        case "sample_model":
+            return str(result["message"]) if result["state"] == "needless" else ""
         case "record_context":
             return f"{len(result['eval_summary'])} models, {len(result['failures'])} failures"
         case "diagnose_dataset":
@@ -54,20 +57,20 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
             dropped = ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items() if count)
             return f"{result['added']} rows added, {result['replayed']} replayed; dropped: {dropped or 'none'}"
         case "plan_campaign":
-            return f"{', '.join(result['ways'])}: {result['candidates']} candidates"
+            return f"{', '.join(result['ways'])}: {result['candidates']} candidates" + _priced(result)
         case "search_playbook":
             return _counted(result["total"], "way known", "ways known")
         case "choose_candidate":
             return str(result["reason"])
         case "plan_retrain":
-            return (
-                ", ".join(f"{change['name']} {change['value']}" for change in result["changes"])
-                or "the recipe as it is"
-            )
+            changes = ", ".join(f"{change['name']} {change['value']}" for change in result["changes"])
+            return (changes or "the recipe as it is") + _priced(result)
         case "start_retrain":
             return f"{result['job_id']}, attempt {result['attempt']}"
         case "get_job":
             made = result["models"]
+            if result["state"] == "succeeded" and not made and not result["model"]:
+                return f"{result['job_id']} succeeded"
             return str(
                 (f"{len(made)} candidates" if len(made) > 1 else next(iter(made), result["model"]))
                 or f"{result['job_id']} {result['state']}: {result['error'] or 'no reason given'}"
@@ -84,6 +87,17 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
         case "write_report":
             return str(result["report"])
     return ""
+
+
+def _priced(result: Mapping[str, Any]) -> str:
+    """What a plan costs; nothing where it is free, or where the server has no word of it."""
+    quote = result.get("quote") or {}
+    if not quote.get("approve_usd"):
+        return ""
+    return (
+        f"; {quote['minutes_low']:.0f} to {quote['minutes_high']:.0f} minutes on {quote['hardware']}, "
+        f"about {quote['usd']:.2f} USD and at most {quote['approve_usd']:.2f}"
+    )
 
 
 def _compared(candidate: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent.mistral.access import KEY, URL
+from agent.wandb_server import KEY as WANDB_KEY
+
+# Only the environment of make test-train has what these need.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["train"]
 
 
 @pytest.fixture
@@ -15,10 +20,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobodys_language_model() -> Iterator[None]:
-    """No run of a test, in a child process neither, thinks at the expense of whoever has a key in the environment."""
+def nobodys_account() -> Iterator[None]:
+    """No run of a test, in a child process neither, uses the accounts of whoever has a key in the environment."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in (KEY, URL):
+        for name in (KEY, URL, WANDB_KEY):
             environment.delenv(name, raising=False)
         yield
 

@@ -22,14 +22,16 @@ WORDS = ("warm", "cold", "bright", "dark", "fast", "slow")
 
 
 class World:
-    """Artifacts with the dataset `small`."""
+    """Artifacts with the dataset `small`, a third of whose rows are for diagnosis."""
 
-    def __init__(self, folder: Path, text: str = "a {word} piece for the {place} number {letter}") -> None:
+    def __init__(
+        self, folder: Path, text: str = "a {word} piece for the {place} number {letter}", rows: int = 60
+    ) -> None:
         self.workspace = Workspace(folder / "artifacts")
         self.task: Task = load_task("kotone")
         self.evaluations = EvaluationStore(self.workspace)
-        rows = [_example(number, text, self.task) for number in range(60)]
-        self.card = Custody(self.workspace, self.task).create("small", rows, recipe={})
+        examples = [_example(number, text, self.task) for number in range(rows)]
+        self.card = Custody(self.workspace, self.task).create("small", examples, recipe={})
 
     async def measure(self, cycle: str, *models: str) -> None:
         """Evaluate models in a cycle."""

@@ -173,7 +173,7 @@ def test_help_and_version_name_every_word(capsys):
     ("text", "said"),
     [
         ("cyles = 3\n", "unknown key 'cyles'; known: artifacts, sealed, task, dataset, tracking"),
-        ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, campaign, brain, mistral, mcp"),
+        ("[agent]\ncyles = 3\n", "unknown key 'agent.cyles'; known: cycles, campaign, brain, mistral, wandb, mcp"),
         ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto', 'offline' or 'mistral', not 'mighty'"),
         ("[agent]\ncycles = 0\n", "agent.cycles: input should be greater than or equal to 1, not 0"),
         ("agent = 3\n", "agent: "),
@@ -208,7 +208,10 @@ def test_flags_win_over_the_file_and_a_wrong_flag_is_named_as_one(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"command": "x", "argz": []}, "server 'w': argz: extra inputs are not permitted; known keys: type, command"),
+        (
+            {"command": "x", "argz": []},
+            "server 'w': argz: extra inputs are not permitted; known keys: start_limit_s, only, type, command",
+        ),
         ({"command": "x", "url": "http://x"}, "server 'w': give either 'command' or 'url'"),
         ({"env": {}}, "server 'w': give either 'command' or 'url'"),
         ({"url": "http://x", "type": "sse"}, "server 'w': type: input should be 'http'"),

@@ -171,7 +171,7 @@ async def test_a_tracker_that_cannot_sort_by_error_is_asked_for_more_traces(tmp_
     await run(world, tmp_path / "artifacts")
 
     assert world.arguments("query_weave_traces_tool") == [
-        {"sort_by": "output.mae_raw", "limit": 20}, {"sort_by": "started_at", "limit": 100},
+        {"sort_by": "output.mae_raw", "limit": 20}, {"sort_by": "started_at", "limit": 6},
     ]  # fmt: skip
     assert [call["tool"] for call in world.arguments("record_context")[0]["calls"]] == READ_BACK[:-1]
 
@@ -378,11 +378,13 @@ async def test_the_document_has_the_promised_shape(tmp_path):
     }  # fmt: skip
     assert document["backends"] == {
         "brain": "offline", "wandb_mcp": "stand-in", "tracking": "local", "teacher": "demo-world", "model": "student",
-        "jobs": "local",
+        "jobs": "local", "prompt": None,
     }  # fmt: skip
     assert list(document["cycles"][0]) == [
         "cycle", "verdict", "reason", "focus_dimensions", "champion_before", "champion_after", "diagnose", "gate",
         "campaign", "brain", "seconds",
     ]  # fmt: skip
-    assert list(document["cycles"][0]["diagnose"]) == ["constant", "rule", "champion", "candidate"]
+    assert list(document["cycles"][0]["diagnose"]) == [
+        "constant", "rule", "student", "prompt", "teacher", "champion", "candidate",
+    ]  # fmt: skip
     assert list(document["cycles"][0]["gate"]) == ["difference", "ci", "n", "level", "checks"]

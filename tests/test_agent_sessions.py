@@ -72,7 +72,7 @@ async def test_servers_start_together_and_tell_their_names_tools_and_words(tmp_p
         named = {server.name: (server.says_it_is, server.version) for server in sessions.servers}
         reply = await sessions.call("query_wandb_tool", {"query": "{ viewer { username } }"})
         refused = await sessions.call("query_wandb_tool", {})
-        takes = sessions.input_names("query_wandb_tool")
+        takes = set(sessions.input_schema("query_wandb_tool")["properties"])
 
     assert named == {"wandb": ("etude-wandb-local", "1.0"), "says": ("weave-mcp-server", "1.14.0")}
     assert {tool.name for tool in sessions.servers[0].tools} == WEAVE_TOOLS
@@ -218,7 +218,9 @@ async def test_a_server_over_http_gets_the_headers_and_a_refusal_names_its_statu
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}/mcp"
         async with connect({"w": Http(url=url, headers={"Authorization": "Bearer k3y"})}, tmp_path / "log") as sessions:
             reply = await sessions.call("hello", {})
-        with pytest.raises(ServerProblem, match=r"server 'w' at http://.* cannot be reached: .* \(HTTP 401\)"):
+        with pytest.raises(
+            ServerProblem, match=r"server 'w' at http://.* cannot be reached: .* \(HTTP 401: it does not take the key"
+        ):
             async with connect({"w": Http(url=url)}, tmp_path / "log"):
                 raise AssertionError("never connected")
     finally:

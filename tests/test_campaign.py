@@ -1,5 +1,7 @@
 """A campaign: several ways are compared on the diagnose rows, and one candidate of the best goes on."""
 
+import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ from mcp import Client
 
 from servers.augment.server import build_room as build_augment
 from servers.core.campaign import WAYS, Way
+from servers.core.disk import write_json
 from servers.core.effects import LEVEL, effect
+from servers.core.services import Services
+from servers.core.settings import ModelSettings, Settings
 from servers.eval.server import build_room as build_eval
 from servers.retrain.server import build_room as build_retrain
 from tests.campaign_world import CHANGE, FOCUS, CampaignWorld
@@ -214,3 +219,74 @@ async def test_a_choice_that_was_cut_short_is_made_again_and_the_same(tmp_path: 
 
     assert result["chosen"]["arm"] == "focused-1" and world.head == result["chosen"]["dataset_version"]
     assert world.file("loop", cycle, "augmentation_spec.json")["versions"]["to_version"] == world.head
+
+
+async def test_every_run_of_a_campaign_stands_in_one_table_failures_included(tmp_path: Path):
+    """Ours: the first project's snapshot and hard dimensions, from the evaluations; a failed run has no figures."""
+    world = CampaignWorld(tmp_path)
+    cycle = await world.opened()
+    await world.planned(cycle, ways=["more", "focused", "no_new_data"])
+    campaign = world.made(cycle)
+    lost = next(arm for arm in campaign.arms if arm.arm == "focused-2")
+    world.trained(cycle)
+    done = world.file("jobs", campaign.plan_id, "result.json")
+    done["models"].remove(lost.model_id)
+    write_json(world.workspace.job_dir(campaign.plan_id) / "result.json", done | {"failed": {lost.job_id: "no"}})
+    (world.workspace.job_dir(lost.job_id) / "result.json").unlink()
+    world.measured(cycle, {"more": [-0.5, -0.4], "focused": [-1.5, -1.4], "no_new_data": [0.1]})
+    (evaluation,) = [e for e in world.evaluations.all() if e.model == lost.model_id]
+    shutil.rmtree(world.workspace.evaluation_dir(evaluation.evaluation_id))
+    await world.chosen(cycle)
+
+    folder = world.workspace.cycle_dir(cycle)
+    runs = world.file("loop", cycle, "campaign_validation_snapshot.json")["runs"]
+    assert [run["arm"] for run in runs] == [
+        "constant", "rule", "more-1", "more-2", "focused-1", "focused-2", "no_new_data-1",
+    ]  # fmt: skip
+    dimensions = [f"mae_raw_{name}" for name in world.task.names]
+    for run in runs:
+        assert list(run) == [
+            "run_id", "run_name", "group", "state", "url", "created_at", "arm", "error", "mae_raw", "mse_raw",
+            *dimensions,
+        ]  # fmt: skip
+        assert run["group"] == cycle and (run["mae_raw"] is None) == (run["arm"] == "focused-2")
+        assert run["state"] == ("failed" if run["arm"] == "focused-2" else "finished")
+    assert runs[5]["run_id"] == lost.job_id and "ended without a result" in runs[5]["error"]
+    with (folder / "campaign_validation_snapshot.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["run_id"] for line in lines] == [run["run_id"] for run in runs] and lines[5]["mae_raw"] == ""
+    assert float(lines[2]["mae_raw"]) == pytest.approx(runs[2]["mae_raw"])
+
+    hard = world.file("loop", cycle, "campaign_hard_dims.json")
+    candidates = [run for run in runs[2:] if run["state"] == "finished"]
+    for name in world.task.names:
+        everywhere = [run[f"mae_raw_{name}"] for run in candidates]
+        assert hard["aggregate_dim_mae_raw"][name] == pytest.approx(sum(everywhere) / len(everywhere), abs=1e-5)
+        assert hard["aggregate_hard_case_dim_mae_raw"][name] >= hard["aggregate_dim_mae_raw"][name] - 1e-5
+    assert len(hard["recommended_focus_dims"]) == 2 and set(hard["recommended_focus_dims"]) <= set(world.task.names)
+
+
+async def test_a_campaign_of_adapters_has_their_recipe_and_every_seed(tmp_path: Path):
+    """Ours: an adapter is random, so another recipe alone is tried with several seeds, too; a student's is not."""
+    world = CampaignWorld(tmp_path)
+    cycle = await world.opened()
+    opened = world.file("loop", cycle, "cycle.json")
+    world.leave(cycle, "cycle.json", opened | {"backends": opened["backends"] | {"model": "a/base"}})
+    services = Services(Settings(model=ModelSettings(family="lora", base="a/base")))
+    slower = [
+        {"name": "learning_rate", "value": 1.2e-5, "reason": "smaller steps"},
+        {"name": "epochs", "value": 3, "reason": "one pass more"},
+    ]
+    asked: dict[str, Any] = {"cycle": cycle, "focus_dimensions": FOCUS, "changes": slower}
+    async with Client(build_augment(world.workspace, world.task, services).server) as client:
+        plan = await call(client, "plan_campaign", **asked, ways=["focused", "hyperparameters", "no_new_data"])
+    async with Client(build_augment(world.workspace, world.task).server) as client:
+        other = await refusal(client, "plan_campaign", **asked)
+
+    campaign = world.campaign(cycle)
+    assert [arm.arm for arm in campaign.arms] == [
+        f"{way}-{seed}" for way in ("focused", "hyperparameters", "no_new_data") for seed in (1, 2)
+    ]
+    assert {arm.model_id.partition("-")[0] for arm in campaign.arms} == {"lora"} and campaign.family.name == "lora"
+    assert (plan["quote"]["hardware"], plan["cost_usd"], plan["quote"]["resolved"]) == ("this machine", 0.0, None)
+    assert f"{cycle} trains a/base on local, and student on local is configured" in other

@@ -173,7 +173,10 @@ def hostile_wandb() -> MCPServer[Any]:
 
     @server.tool()
     def query_wandb_tool(query: str) -> str:
-        return json.dumps({"viewer": {"username": HOSTILE, HOSTILE[:200]: [HOSTILE[:50]] * 300}})
+        champions = ["eval-begin_demo-constant", "eval-cycle_1-student-begin_demo"]
+        summary = {"eval/vector_mae": 9.0, "eval/n": 1}
+        runs = [{"name": name, "jobType": "eval", "summaryMetrics": summary} for name in champions]
+        return json.dumps({"viewer": {"username": HOSTILE, HOSTILE[:200]: [HOSTILE[:50]] * 300}, "runs": runs})
 
     @server.tool()
     def count_weave_traces_tool(entity_name: str, project_name: str, filters: dict[str, Any]) -> str:
@@ -182,7 +185,8 @@ def hostile_wandb() -> MCPServer[Any]:
     @server.tool()
     def query_weave_traces_tool(entity_name: str, project_name: str, filters: dict[str, Any]) -> str:
         errors = dict.fromkeys(("alpha", "beta", "gamma", "delta"), 10.0)
-        trace = {"trace_id": "0" * 32, "request_text": HOSTILE, "mae_raw": 10.0, "abs_error_by_dim": errors}
-        return json.dumps({"traces": [trace]})
+        row = {"mae_raw": 10.0, "abs_error_by_dim": errors}
+        trace = {"trace_id": "0" * 32, "request_text": HOSTILE, **row, "attributes": filters["attributes"]}
+        return json.dumps({"traces": [trace | {"output": row | {"target": errors}}]})
 
     return server

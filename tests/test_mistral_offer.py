@@ -264,5 +264,5 @@ async def test_waiting_needs_no_thinking(tmp_path: Path):
     assert world.calls.count("count_weave_traces_tool") == 3
     recorded = world.arguments(RECORD)[0]
     assert recorded["server"] == {"name": "etude-wandb-local", "version": "1.0"}
-    assert [call["tool"] for call in recorded["calls"]] == list(READING_BACK)
+    assert list(dict.fromkeys(call["tool"] for call in recorded["calls"])) == list(READING_BACK)
     assert json.loads(recorded["calls"][0]["text"])["viewer"]["username"] == "double"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 from mcp import Client
 
+from agent.telling import told
 from servers.core.budget import Budget
 from servers.core.campaign import Arm, Campaign
 from servers.core.disk import digest, read_json, read_jsonl, write_json
@@ -195,6 +196,7 @@ async def test_a_quote_says_minutes_and_dollars_with_what_they_rest_on(market: M
     resolved = quote["resolved"]
     assert (resolved["namespace"], resolved["flavor"], resolved["usd_per_minute"]) == ("ada", FLAVOR, PRICE)
     assert resolved["dataset_version"] == market.world.card.fingerprint and resolved["base"] is None
+    assert f"about {quote['usd']:.2f} USD and at most {quote['approve_usd']:.2f}" in told("plan_retrain", plan)
     assert plan["budget_left"] == 10.0 and f"approve_usd {quote['approve_usd']:.2f}" in plan["next"]
     assert market.figures == (0.0, 0.0)
 
@@ -276,6 +278,7 @@ def test_a_smoke_run_comes_first_and_its_success_leads_on(market: Market):
     market.jobs.ends(smoke.job_id, usd=0.03)
     facts = facts_of(market.world.workspace, market.cycle)
     assert [job.kind for job in facts.jobs] == ["smoke"] and facts.trained == []
+    assert told("get_job", facts.jobs[0].model_dump()) == f"{smoke.job_id} succeeded"
     job = market.planning.start(plan.plan_id, None)
     assert job.kind == "train" and len(market.jobs.started) == 2
     assert market.figures[0] == 0.03
@@ -304,6 +307,8 @@ def test_a_smoke_run_that_fails_stops_the_training_for_little(market: Market):
     assert market.figures[0] == 0.05
     failed = facts_of(market.world.workspace, market.cycle).jobs[-1]
     assert failed.state == "failed" and "out of memory" in str(failed.error)
+    due = next_steps_of(market)
+    assert due["tool"] == "start_retrain" and "attempt 1 failed" in due["why"] and "out of memory" in due["why"]
 
     market.planning.plan(market.cycle, [change_of("min_texts", 2)])
     assert market.figures == (0.05, 0.0)

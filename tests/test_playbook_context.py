@@ -1,7 +1,9 @@
 """What came back through W&B enters the snapshot only where it agrees with what the eval server wrote."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -248,3 +250,102 @@ async def test_context_needs_the_champions_evaluation_first(tmp_path: Path) -> N
         said = await refusal(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=[])
 
     assert "call evaluate_model first" in said
+
+
+def respelt(calls: list[dict[str, Any]], change: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+    """The replies with every trace changed in place."""
+    document = json.loads(calls[-1]["text"])
+    for trace in document["traces"]:
+        change(trace)
+    return [*calls[:-1], calls[-1] | {"text": json.dumps(document)}]
+
+
+def as_texts(trace: dict[str, Any]) -> None:
+    output = trace["output"]
+    output["mae_raw"], output["json_valid"] = f"{output['mae_raw']:.2f}", str(output["json_valid"])
+    output["target"] = {name: f"{value:.0f}" for name, value in output["target"].items()}
+    output["abs_error_by_dim"] = json.dumps(output["abs_error_by_dim"])
+    output["parse_error"] = "NaN"
+
+
+def with_other_ids(trace: dict[str, Any]) -> None:
+    name = trace["trace_id"].upper()
+    trace["trace_id"] = f"{name[:8]}-{name[8:]}"
+    trace["op_name"], trace["invented_column"] = "weave:///a/b/op/evaluate_row:x", "not a valid column name"
+    trace["output"]["target"] |= {"_type": "WeaveObject", "_bases": []}
+
+
+def with_ids_cut(trace: dict[str, Any]) -> None:
+    trace["trace_id"] = trace["id"] = trace["trace_id"][:10] + "..."
+
+
+def with_another_trace_id(trace: dict[str, Any]) -> None:
+    trace["trace_id"] = "0" * 32
+
+
+def without_nulls(trace: dict[str, Any]) -> None:
+    for part in ("output", "attributes", "inputs"):
+        trace[part] = json.dumps({key: value for key, value in trace[part].items() if value is not None})
+
+
+@pytest.mark.parametrize("change", [as_texts, with_other_ids, with_ids_cut, with_another_trace_id, without_nulls])
+async def test_the_same_thing_said_differently_is_evidence(tmp_path: Path, change: Callable[[dict[str, Any]], None]):
+    """MCP: servers and trackers round, cut, quote and respell; none of it makes another value."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        calls = await read_back(world, playbook, cycle)
+        plain = await call(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
+        changed = respelt(calls, change)
+        result = await call(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=changed)
+
+    assert {row["trace_id"] for row in result["failures"]} == {row["trace_id"] for row in plain["failures"]}
+    for told, meant in zip(result["failures"], plain["failures"], strict=True):
+        assert told["mae_raw"] == pytest.approx(meant["mae_raw"], abs=0.005) and told["json_valid"] is True
+    assert result["failures"][0]["target_vector"].keys() == plain["failures"][0]["target_vector"].keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda trace: trace["output"].update(mae_raw=round(trace["output"]["mae_raw"] + 0.07, 2)), "mae_raw is"),
+        (lambda trace: trace["output"].update(mae_raw=f"{trace['output']['mae_raw'] + 1:.1f}"), "mae_raw is"),
+        (lambda trace: trace["output"].update(mae_raw="NaN"), "mae_raw is 'NaN'"),
+        (lambda trace: trace["output"].update(prediction="NaN"), "prediction is 'NaN'"),
+        (lambda trace: trace["output"].update(json_valid="False"), "json_valid is 'False'"),
+        (lambda trace: trace["output"]["target"].pop("energy"), "target is"),
+        (lambda trace: trace["output"]["target"].update(tempo=1.0), "target is"),
+        (lambda trace: trace["inputs"].update(request_text="a ..."), "request_text is 'a ...'"),
+        (lambda trace: trace["attributes"].update(mode="fine_tuned"), "mode is 'fine_tuned'"),
+        (lambda trace: trace.update(id="1" * 32, trace_id="1" * 32), "wrote no such trace"),
+        (lambda trace: trace.update(id="1...", trace_id="1..."), "wrote no such trace"),
+    ],
+)
+async def test_another_value_is_no_evidence_however_it_is_said(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+):
+    """Ours: tolerant in form, strict in substance."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        calls = respelt(await read_back(world, playbook, cycle), change)
+        said = await refusal(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
+
+    assert words in said and "nothing was recorded" in said
+
+
+@pytest.mark.parametrize(
+    "text", ['{"traces": [{"trace_id": "0"}], "metad', 'Error {"traces"', "{'traces': [", "[]", "null"]
+)
+async def test_half_a_reply_is_none(tmp_path: Path, text: str):
+    """Ours: a smaller object inside a broken one must not pass for the whole."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        calls = [*await read_back(world, playbook, cycle), failed(TRACES, text)]
+        said = await refusal(playbook, "record_context", cycle=cycle, server=STAND_IN, calls=calls)
+
+    assert "is not a JSON object" in said

@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from servers.core.answers import Answer
-from servers.core.arms import load_arm
+from servers.core.arms import load_arm, served_by_of
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import read_json, read_jsonl, write_jsonl
 from servers.core.job_files import TrainResult, TrainSpec, is_alive, locked_pid
 from servers.core.jobs import ENDED, JobStore
+from servers.core.services import Services
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
+from servers.eval.sampling import Sampling
 from servers.eval.sealed_sampling import sample_sealed
 from tests.workshop import Workshop
 
@@ -43,7 +45,9 @@ class World:
         return self.workspace.sealed_dir(self.card.name, self.card.gate_fingerprint) / "jobs"
 
     def sample(self, limit_s: float = LIMIT_S) -> list[Answer]:
-        return sample_sealed(self.workspace, TASK, self.card, self.made, self.rows, limit_s)
+        sampling = Sampling(self.workspace, TASK, Services())
+        served_by = served_by_of(self.made.model_id, self.workspace, TASK, [])
+        return sample_sealed(sampling, self.card, self.made.model_id, served_by, self.rows, limit_s)
 
     def left_waiting(self) -> str:
         """The id of a job that somebody started and did not wait for."""
@@ -197,7 +201,7 @@ def test_a_job_that_fails_says_so_without_a_word_of_its_log(world: World, monkey
     """Ours: a traceback may quote what it worked on, so it stays in the sealed folder, and the texts go."""
     with monkeypatch.context() as broken:
         broken.setattr(sys, "executable", "/bin/ls")  # it ends, and its complaint goes to the log
-        with pytest.raises(ValueError, match=r"about the sealed rows failed; its log is in .*jobs/sample-\w+, and"):
+        with pytest.raises(ValueError, match=r"sample-\w+ failed: its log is in .*jobs/sample-\w+; calling again"):
             world.sample()
     (folder,) = world.jobs.iterdir()
     assert "option" in (folder / "log.txt").read_text() and not (folder / "texts.jsonl").exists()
@@ -207,7 +211,10 @@ def test_a_job_that_fails_says_so_without_a_word_of_its_log(world: World, monkey
 
 def test_a_model_whose_files_were_changed_is_not_asked(world: World):
     """Ours: what answers is what was trained."""
-    other = world.made.model_copy(update={"digest": "0" * 64})
+    file = next((world.workspace.job_dir(world.made.job_id) / "model").iterdir())
+    before = file.read_bytes()
+    file.write_bytes(before + b" ")
 
     with pytest.raises(ValueError, match="are not those that were trained"):
-        sample_sealed(world.workspace, TASK, world.card, other, world.rows)
+        world.sample()
+    file.write_bytes(before)

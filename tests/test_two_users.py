@@ -47,23 +47,25 @@ SAMPLED = """
 import sys
 from pathlib import Path
 from servers.core.dataset import DatasetStore
-from servers.core.models import trained_model
+from servers.core.arms import served_by_of
+from servers.core.services import Services
 from servers.core.settings import load_settings
 from servers.eval.custody import Custody
+from servers.eval.sampling import Sampling
 from servers.eval.sealed_sampling import sample_sealed
 workspace, task = load_settings(Path(sys.argv[1])).open()
 card = DatasetStore(workspace).head("demo")
-made = trained_model(workspace, sys.argv[2])
+asked = Sampling(workspace, task, Services()), card, sys.argv[2], served_by_of(sys.argv[2], workspace, task, [])
 rows = Custody(workspace, task).gate(card)
 try:
-    sample_sealed(workspace, task, card, made, rows, limit_s=0)
+    sample_sealed(*asked, rows, limit_s=0)
 except ValueError as error:
     assert "still answering" in str(error), error
     jobs = workspace.sealed_dir(card.name, card.gate_fingerprint) / "jobs"
     print(*jobs.glob("*/texts.jsonl"))
     sys.stdout.flush()
 sys.stdin.readline()
-print(len(sample_sealed(workspace, task, card, made, rows)))
+print(len(sample_sealed(*asked, rows)))
 """
 
 
@@ -219,7 +221,7 @@ def told(document: dict[str, Any]) -> dict[str, Any]:
     cycles = [
         {key: value for key, value in cycle.items() if key not in ("seconds", "diagnose", "gate")}
         | {key: cycle["gate"][key] for key in ("difference", "ci", "n", "level")}
-        | {"mae": {arm: measured["vector_mae"] for arm, measured in cycle["diagnose"].items()}}
+        | {"mae": {arm: measured["vector_mae"] for arm, measured in cycle["diagnose"].items() if measured}}
         for cycle in document["cycles"]
     ]
     return {"begin": document["begin"], "dataset": document["dataset"], "cycles": cycles}

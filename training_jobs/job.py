@@ -16,6 +16,7 @@ from servers.core.disk import append_jsonl, now
 from servers.core.job_files import (
     LOG,
     METRICS,
+    MODEL,
     RESULT,
     SPEC,
     STATUS,
@@ -25,6 +26,8 @@ from servers.core.job_files import (
     Progress,
     SampleResult,
     SampleSpec,
+    TeachResult,
+    TeachSpec,
     TrainResult,
     TrainSpec,
     begin_attempt,
@@ -36,8 +39,9 @@ from servers.core.job_files import (
     write_wire,
 )
 from servers.core.jobs import LOCK_HANDLE
+from servers.core.models import model_digest
 
-Spec = TypeVar("Spec", TrainSpec, SampleSpec, CampaignSpec)
+Spec = TypeVar("Spec", TrainSpec, SampleSpec, CampaignSpec, TeachSpec)
 
 VERSIONS = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
 
@@ -65,9 +69,9 @@ class Job(Generic[Spec]):
         """Since the job began."""
         return round(time.perf_counter() - self._started, 3)
 
-    def say(self, message: str, of: int) -> None:
-        """Note that the next of so many steps begins."""
-        self._step += 1
+    def say(self, message: str, of: int, step: int | None = None) -> None:
+        """Note that a step of so many begins: the next one, where none is given."""
+        self._step = self._step + 1 if step is None else step
         print(f"{self._step}/{of} {message}", flush=True)
         update = {"step": self._step, "of": of, "message": message, "updated_at": now()}
         write_wire(self.folder / STATUS, read_progress(self.folder).model_copy(update=update))
@@ -76,8 +80,14 @@ class Job(Generic[Spec]):
         """Add one row to `metrics.jsonl`."""
         append_jsonl(self.folder / METRICS, {"_step": step, **metrics})
 
-    def finish(self, result: TrainResult | SampleResult | CampaignTrained) -> None:
-        """Write `result.json`, which makes the job a success; nothing is written after it."""
+    def finish(self, result: TrainResult | SampleResult | CampaignTrained | TeachResult) -> None:
+        """Write `result.json`, which makes the job a success; nothing is written after it.
+
+        Raises:
+            ValueError: it says that a model was trained, and there is none, or another one.
+        """
+        if isinstance(result, TrainResult) and model_digest(self.folder / MODEL) != result.digest:
+            raise ValueError(f"the model in {self.folder / MODEL} is not the one that was trained; start the job again")
         write_wire(self.folder / RESULT, result)
 
 
@@ -101,6 +111,24 @@ def run(kind: type[Spec], work: Callable[[Job[Spec]], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def needs(*libraries: str) -> Iterator[None]:
+    """Say what to install where one of the libraries that a family needs is missing.
+
+    Raises:
+        ValueError: an import of one of them failed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in libraries:
+            raise
+        raise ValueError(
+            f"{error.name} is not installed; make setup-train sets up .venv-train, which has it, "
+            "or install etude with its extra: pip install 'etude[train]'"
+        ) from error
 
 
 def _begin(folder: Path) -> None:

@@ -51,7 +51,7 @@ class MistralBrain:
         """
         account = self._account(state.cycle)
         offer = Offer(desk.sessions.servers, self._settings.tools)
-        toolbox = Toolbox(desk, offer, Shelf(self._artifacts, state.cycle), account, state)
+        toolbox = Toolbox(desk, offer, Shelf(self._artifacts, state.cycle), account, state, task.names)
         async with Service(self._access, self._settings, desk.progress.say) as service:
             await _Thinking(desk, service, toolbox, account, task, self._settings).to_the_end()
 

@@ -22,14 +22,16 @@ from referencing.exceptions import Unresolvable
 
 from agent.desk import StepFailed
 from agent.sessions import Server
-from agent.wandb_reads import COUNTS, RECORD, RUNS, TRACES
+from agent.wandb_names import READS
+from agent.wandb_reads import RECORD
+from agent.words import cleaned
 
 GET_CYCLE = "get_cycle"
 SEARCH = "search_playbook"
-READING_BACK = (RUNS, COUNTS, TRACES)
+READING_BACK = READS
 NEEDED = {
-    "evaluate_model", "diagnose_dataset", "gate_candidate", "compare_models", "get_evaluation", "list_failures",
-    "choose_candidate",
+    "sample_model", "evaluate_model", "diagnose_dataset", "gate_candidate", "compare_models", "get_evaluation",
+    "list_failures", "choose_candidate",
     "plan_augmentation", "plan_campaign", "augment_dataset",
     "plan_retrain", "start_retrain", "get_job", "promote_model",
     GET_CYCLE, RECORD, "read_evidence", "search_playbook", "write_playbook", "write_report",
@@ -42,8 +44,10 @@ FILLED_IN = {
     "plan_augmentation": ("new_rows", "replay_rows"),
     "plan_campaign": ("seeds", "ways"),
     "start_retrain": ("approve_usd",),  # a person types it, never a model
+    "sample_model": ("approve_usd",),
 }
 SHOWN_CHARS = 300
+DESCRIPTION_CHARS = 1_500  # of a W&B tool: the official server says 22,000 of one
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Offered:
     def function(self) -> dict[str, Any]:
         """As the API takes it."""
         description = self.tool.description or self.tool.name
+        if self.tool.name in READING_BACK:
+            description = cleaned(description, DESCRIPTION_CHARS)
         return {
             "type": "function",
             "function": {"name": self.name, "description": description, "parameters": self.schema},

@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anyio
-
-from agent.desk import MAX_TRIES, Desk, StepFailed
+from agent.desk import Desk, StepFailed
 from agent.mistral.account import Account
 from agent.mistral.data import typed
 from agent.mistral.offer import FILLED_IN, GET_CYCLE, READING_BACK, SEARCH, Offer, Offered
@@ -21,7 +19,9 @@ from agent.mistral.service import ToolCall
 from agent.replies import UNDER_WAY, CycleState
 from agent.sessions import Reply
 from agent.telling import step_of, told
-from agent.wandb_reads import RECORD, failed, handed_over, retry_after_s
+from agent.wandb_reading import ReadingBack
+from agent.wandb_reads import RECORD, Place, handed_over
+from agent.wandb_words import Trouble
 
 MAX_CALLS = 8  # of one answer; the rest is not made
 MAX_KEPT_REPLIES = 32  # of the W&B tools; record_context takes twice as many
@@ -41,9 +41,19 @@ class Toolbox:
         shelf: Where long results are put aside.
         account: Ends a wait that takes too long.
         state: Where the cycle stands.
+        dimensions: Of the task.
     """
 
-    def __init__(self, desk: Desk, offer: Offer, shelf: Shelf, account: Account, state: CycleState) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        offer: Offer,
+        shelf: Shelf,
+        account: Account,
+        state: CycleState,
+        dimensions: Sequence[str] = (),
+    ) -> None:
+        self._dimensions = dimensions
         self._desk, self._offer, self._shelf, self._account = desk, offer, shelf, account
         self.state = state
         """Where the cycle stood when it was last looked at."""
@@ -130,11 +140,11 @@ class Toolbox:
 
     async def _made(self, found: Offered, arguments: dict[str, Any]) -> Payload:
         tool = found.tool.name
-        with self._desk.step(step_of(tool)) as line:
-            reply = await self._called(tool, self._filled_in(tool, arguments))
-            line.outcome = told(tool, reply.structured or {}) if not reply.is_error else "refused"
         if tool in READING_BACK:
-            return self._kept(tool, arguments, reply)
+            return await self._read(tool, arguments)
+        with self._desk.step(step_of(tool)) as line:
+            reply = await self._called(tool, await self._filled_in(tool, arguments))
+            line.outcome = told(tool, reply.structured or {}) if not reply.is_error else "refused"
         if tool == RECORD:
             self._replies.clear()  # whether they were taken or refused: what is wrong has to be read anew
         if reply.is_error:
@@ -144,39 +154,49 @@ class Toolbox:
         result: Any = reply.structured if reply.structured is not None else reply.text
         return succeeded(self._shelf, tool, arguments, self._shown(result) if tool == GET_CYCLE else result)
 
-    def _filled_in(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _filled_in(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments with those that are not the model's to give."""
         if tool == RECORD:
-            return handed_over(self._desk.sessions, self.state.cycle, list(self._replies.values()))
+            return handed_over(self._desk.sessions, self.state.cycle, await self._replies_wanted())
         if tool == "get_job":
             return {**arguments, "wait_s": JOB_WAIT_S}
         filled_in = FILLED_IN.get(tool, ())
         suggested = [step.arguments for step in self.state.next_steps if step.tool == tool]
         return {**arguments, **{k: v for step in suggested for k, v in step.items() if k in filled_in}}
 
+    async def _replies_wanted(self) -> list[dict[str, Any]]:
+        """The replies that the model asked for, and those that are still missing.
+
+        Which forms a server takes, when it has everything and how its rows are paged is no matter for thought.
+        """
+        kept = list(self._replies.values())
+        try:
+            place = Place.named_in(step.arguments for step in self.state.next_steps)
+        except ValueError:  # they are not due, and record_context says so
+            return kept
+        return await ReadingBack(self._desk, place, self.state.cycle, self._dimensions, kept).calls()
+
     async def _called(self, tool: str, arguments: dict[str, Any]) -> Reply:
-        """Make a call; wait for a busy server and for the end of a job, which needs no thinking."""
-        for _ in range(MAX_TRIES):
+        """Make a call; wait for the end of a job, which needs no thinking."""
+        reply = await self._desk.call(tool, arguments)
+        while tool == "get_job" and _is_under_way(reply):
+            self._account.refuse_longer()
             reply = await self._desk.call(tool, arguments)
-            while tool == "get_job" and _is_under_way(reply):
-                self._account.refuse_longer()
-                reply = await self._desk.call(tool, arguments)
-            wait_s = retry_after_s(reply.text) if tool in READING_BACK else None
-            if wait_s is None:
-                return reply
-            await anyio.sleep(wait_s)
         return reply
 
-    def _kept(self, tool: str, arguments: dict[str, Any], reply: Reply) -> Payload:
-        """Keep a W&B reply for record_context, unless it is none."""
-        if why := failed(reply.text, reply.is_error):
-            return refused(why)
+    async def _read(self, tool: str, arguments: dict[str, Any]) -> Payload:
+        """Ask W&B, and keep the reply for record_context, unless it is none."""
+        with self._desk.step(step_of(tool)) as line:
+            answer = await self._desk.read(tool, arguments)
+            line.outcome = "refused" if isinstance(answer, Trouble) else told(tool, answer.document)
+        if isinstance(answer, Trouble):
+            return refused(answer.words)
         key = _key(tool, arguments)
         if key not in self._replies and len(self._replies) >= MAX_KEPT_REPLIES:
             return refused(f"{MAX_KEPT_REPLIES} replies are kept already; call record_context")
-        self._replies[key] = {"tool": tool, "arguments": arguments, "text": reply.text, "is_error": False}
+        self._replies[key] = answer.call
         kept = f"{len(self._replies)} replies for {self.name_of(RECORD)}"
-        return succeeded(self._shelf, tool, arguments, json.loads(reply.text), kept=kept)
+        return succeeded(self._shelf, tool, arguments, answer.document, kept=kept)
 
     def _shown(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """A state without the reads that were made: the server cannot know of them."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from servers.augment.aim import Aim, ThinRange, ThinWord
 from servers.augment.making import Made, Making, Outcome
+from servers.augment.mistral_teacher import MistralTeacher, Order
 from servers.augment.replay import refuse_too_many
 from servers.augment.teachers import LARGEST_DISAGREEMENT, MEAN_DISTANCE_OF_CHECK, Teacher
 from servers.core.campaign import PAIRS_FILE, refuse_campaign
@@ -15,6 +16,7 @@ from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
+from servers.core.jobs import JobStatus
 from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
@@ -22,6 +24,7 @@ from servers.core.workspace import Workspace
 
 MAX_NEW_SHARE = 1.0  # a cycle never adds more rows than train has
 FILTERS = [
+    "answers of the teacher that cannot be read",
     "length",
     "another language than train's",
     "label out of range",
@@ -64,6 +67,8 @@ class AugmentationSpec(Wire):
     """Replayed rows / new rows."""
     filters: list[str]
     teacher: str
+    cost_usd: float = 0.0
+    """The most that the teacher can cost."""
     rationale: str
     planned_at: str
     outcome: Outcome | None
@@ -138,6 +143,7 @@ class Augmenting:
         teacher = self._services.backends(card).teacher
         made_of = [cycle, card.name, card.fingerprint, list(focus), n_new, n_replay, teacher]
         aim = self._making.aim(opened, card, focus)
+        asked = self._making.asked_teacher(card)
         return AugmentationSpec(
             plan_id=plan_id or "augment-" + digest(made_of)[:12],
             cycle=cycle,
@@ -154,10 +160,42 @@ class Augmenting:
             hard_case_replay_ratio=n_replay / n_new if n_new else 0.0,
             filters=FILTERS,
             teacher=teacher,
+            cost_usd=asked.cost_usd(Order(n_new, aim, seed=0)) if asked else 0.0,
             rationale="; ".join(filter(None, [self._rationale(opened, focus, diagnosis), aim.why()])),
             planned_at=now(),
             outcome=None,
         )
+
+    def writing(self, plan_id: str, until: float) -> JobStatus | None:
+        """The job in which a teacher still writes for a plan, begun where there was none; None where all is written.
+
+        Args:
+            plan_id: A plan.
+            until: How long to wait for it, as a moment of the monotonic clock.
+
+        Raises:
+            ValueError: as `carry_out`, or the teacher cannot be paid or failed.
+        """
+        spec = self.plan_named(plan_id)
+        if spec.outcome is not None:
+            return None
+        return self.teacher_at_work(needs_unjudged(self._workspace, spec.cycle), spec, _seed(plan_id), until)
+
+    def teacher_at_work(self, opened: Opening, spec: AugmentationSpec, seed: int, until: float) -> JobStatus | None:
+        """As `writing`, for a plan that is a part of a larger one."""
+        if (teacher := self._asked_teacher(spec)) is None:
+            return None
+        job = teacher.begin(Order(spec.new_rows, spec.aim, seed), opened.cycle, spec.plan_id)
+        job = teacher.waited_for(job, until)
+        return None if job.state == "succeeded" else job
+
+    def teacher_job(self, spec: AugmentationSpec, seed: int) -> str | None:
+        """The id of the job in which a teacher writes for a plan, which plans may share; None where none has to."""
+        teacher = self._asked_teacher(spec)
+        return None if teacher is None else teacher.job_id(Order(spec.new_rows, spec.aim, seed))
+
+    def _asked_teacher(self, spec: AugmentationSpec) -> MistralTeacher | None:
+        return self._making.asked_teacher(self._datasets.card(spec.dataset, spec.versions.from_version))
 
     def carry_out(self, plan_id: str) -> AugmentationSpec:
         """Make the rows of a plan and the dataset version that holds them; a plan is carried out once.
@@ -165,11 +203,11 @@ class Augmenting:
         Raises:
             ValueError: there is no such plan, or its cycle is closed or has its verdict.
         """
-        spec = self._by_id(plan_id)
+        spec = self.plan_named(plan_id)
         if spec.outcome is not None:
             return spec
         opened = needs_unjudged(self._workspace, spec.cycle)
-        done, made = self.fulfil(opened, spec, seed=int(plan_id.removeprefix("augment-")[:8], 16), moves_head=True)
+        done, made = self.fulfil(opened, spec, seed=_seed(plan_id), moves_head=True)
         folder = self._workspace.cycle_dir(spec.cycle)
         write_jsonl(folder / PAIRS_FILE, made.new)
         if made.refused:
@@ -244,7 +282,12 @@ class Augmenting:
         path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
         return AugmentationSpec.model_validate(read_json(path)) if path.exists() else None
 
-    def _by_id(self, plan_id: str) -> AugmentationSpec:
+    def plan_named(self, plan_id: str) -> AugmentationSpec:
+        """A plan that was written down.
+
+        Raises:
+            ValueError: there is none of that id.
+        """
         for path in (self._workspace.root / "loop").glob("*/augmentation_spec.json"):
             spec = AugmentationSpec.model_validate(read_json(path))
             if spec.plan_id == plan_id:
@@ -254,3 +297,8 @@ class Augmenting:
     def _write(self, spec: AugmentationSpec) -> None:
         path = self._workspace.cycle_dir(spec.cycle) / "augmentation_spec.json"
         write_json(path, spec.model_dump(mode="json", by_alias=True))
+
+
+def _seed(plan_id: str) -> int:
+    """Of the teacher."""
+    return int(plan_id.removeprefix("augment-")[:8], 16)

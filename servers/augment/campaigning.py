@@ -1,8 +1,8 @@
 """Plan a campaign and make its rows: the ways of making a candidate, each with several seeds of the teacher.
 
 The ways that aim share their rows seed by seed, so that the replay and the recipe are the only things that differ. The
-CPU student is not random, so a way without new rows has one arm whatever the number of seeds. No version becomes the
-dataset's newest here; that is for the arm that is chosen.
+CPU student is not random, so of it a way without new rows has one arm whatever the number of seeds. No version becomes
+the dataset's newest here; that is for the arm that is chosen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,8 @@ from servers.core.campaign import (
 from servers.core.cycle_files import Opening, needs_unjudged
 from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
-from servers.core.families import Family, family_worked_with
+from servers.core.families import Family, worked_with
+from servers.core.jobs import JobStatus
 from servers.core.quotes import Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
 from servers.core.services import Services
@@ -66,7 +67,7 @@ class Campaigning:
         """
         opened = needs_unjudged(self._workspace, cycle)
         needs_campaign(opened)
-        family = family_worked_with(opened.backends)
+        family = worked_with(opened, self._services)
         before = champions_recipe(self._workspace, opened.champion, family)[0]
         recipe = changed(before, changes)
         left_out = dict(_left_out(focus, changes, ways))
@@ -83,7 +84,9 @@ class Campaigning:
             raise ValueError(f"{cycle} has begun to carry out {found.plan_id}; go on with augment_dataset")
         rows = [self._rows(opened, plan_id, way, seed, focus) for way, seed in _row_sets(tried, seeds)]
         arms = [
-            _arm(plan_id, family, way, seed, changes) for way in tried for seed in range(1, _arms_of(way, seeds) + 1)
+            _arm(plan_id, family, way, seed, changes)
+            for way in tried
+            for seed in range(1, _arms_of(family, way, seeds) + 1)
         ]
         trained = self._datasets.card(opened.dataset, opened.dataset_version).rows.train
         new = {one.name: one.spec["new_rows"] for one in rows}
@@ -103,22 +106,33 @@ class Campaigning:
             arms=arms,
             why="; ".join(f"{way}: {words}" for way, words in WAYS.items() if way in tried),
             quote=quote,
+            teacher_usd=self._teacher_usd(rows),
             task_digest=digest(self._task),
             planned_at=now(),
         )
         self._write(campaign)
         return campaign
 
-    def carry_out(self, plan_id: str) -> Campaign:
+    def carry_out(self, plan_id: str, until: float) -> tuple[Campaign, JobStatus | None]:
         """Make all rows of a campaign, each with its dataset version; what was made before is kept.
 
-        Takes the folder's lock for one set of rows at a time: a careful teacher is slow.
+        Takes the folder's lock for one set of rows at a time, and not while a teacher writes in a job.
+
+        Args:
+            plan_id: The campaign's.
+            until: How long to wait for a teacher, as a moment of the monotonic clock.
+
+        Returns:
+            The campaign, and the job in which a teacher still writes; None when all rows are made.
 
         Raises:
-            ValueError: there is no such campaign, or its cycle is closed or has its verdict.
+            ValueError: there is no such campaign, its cycle is closed or has its verdict, or a teacher failed or cannot
+                be paid.
             Busy: somebody else writes.
         """
         for number in range(len(campaign_with(self._workspace, plan_id).rows)):
+            if (job := self._asked(plan_id, number, until)) is not None:
+                return campaign_with(self._workspace, plan_id), job
             with self._workspace.writing("augment.augment_dataset"):
                 # Read anew: another call may have made some meanwhile.
                 campaign = campaign_with(self._workspace, plan_id)
@@ -131,7 +145,21 @@ class Campaigning:
                 made = rows.model_copy(update={"spec": done.model_dump(mode="json", by_alias=True)})
                 whole = [made if other.name == rows.name else other for other in campaign.rows]
                 self._write(campaign.model_copy(update={"rows": whole}))
-        return campaign_with(self._workspace, plan_id)
+        return campaign_with(self._workspace, plan_id), None
+
+    def _asked(self, plan_id: str, number: int, until: float) -> JobStatus | None:
+        """The job in which a teacher writes one set of rows; None where it has, or none has to."""
+        campaign = campaign_with(self._workspace, plan_id)
+        rows = campaign.rows[number]
+        if rows.made:
+            return None
+        opened = needs_unjudged(self._workspace, campaign.cycle)
+        return self._augmenting.teacher_at_work(opened, AugmentationSpec.model_validate(rows.spec), rows.seed, until)
+
+    def _teacher_usd(self, rows: Sequence[Rows]) -> float:
+        specs = [(AugmentationSpec.model_validate(one.spec), one.seed) for one in rows]
+        each = {self._augmenting.teacher_job(spec, seed): spec.cost_usd for spec, seed in specs}
+        return round(sum(usd for job, usd in each.items() if job is not None), 6)
 
     def _rows(self, opened: Opening, plan_id: str, way: Way, seed: int, focus: Sequence[str]) -> Rows:
         name = f"{way}-{seed}"
@@ -182,8 +210,8 @@ def _row_sets(tried: Sequence[Way], seeds: int) -> Iterator[tuple[Way, int]]:
             yield way, seed
 
 
-def _arms_of(way: Way, seeds: int) -> int:
-    return 1 if way == "no_new_data" else seeds
+def _arms_of(family: Family, way: Way, seeds: int) -> int:
+    return 1 if way == "no_new_data" and not family.is_random else seeds
 
 
 def _arm(plan_id: str, family: Family, way: Way, seed: int, changes: Sequence[HparamChange]) -> Arm:

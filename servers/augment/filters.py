@@ -17,6 +17,7 @@ from servers.core.task import Task
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")  # without its sign; a full stop may follow
 LENGTH_FACTOR = 3.0  # a text over this many times the longest train text, or under its inverse of the shortest, is odd
 SEALED = "near a held-out row"
+UNREADABLE = "the teacher's answer cannot be read"
 
 
 @dataclass
@@ -88,6 +89,8 @@ def sift(
 
 def _odd(draft: Draft, task: Task, shortest: int, longest: int, languages: Collection[str]) -> str | None:
     """What is wrong with one draft by itself."""
+    if not draft.readings:
+        return UNREADABLE
     if not shortest / LENGTH_FACTOR <= len(draft.text.strip()) <= longest * LENGTH_FACTOR:
         return "length"
     if is_foreign(draft.text, languages):

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 from servers.augment.aim import Aim, take_aim
 from servers.augment.filters import Sifted, sift
+from servers.augment.mistral_teacher import MistralTeacher
 from servers.augment.recombination import Reader, RecombinationTeacher
 from servers.augment.replay import hardest, refuse_too_many
 from servers.augment.shift import Shift, shift_of
 from servers.augment.teachers import DemoWorldTeacher, Teacher
 from servers.augment.trust import Trust, trust_in_recombination
 from servers.core.answers import InvalidAnswer, parse_answer
-from servers.core.arms import load_arm
+from servers.core.arms import kind_of, load_arm
 from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.evaluations import EvaluationStore
 from servers.core.near_copies import SKETCH_FILE, Sketch
 from servers.core.services import Services
+from servers.core.student import FAMILY
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -155,17 +157,30 @@ class Making:
         )
         return Made([*weighted, *new], new, passed if refused else [], outcome)
 
+    def asked_teacher(self, parent: Card) -> MistralTeacher | None:
+        """The teacher that has to be asked in a job before it can hand over anything; None where another one writes."""
+        endpoint = None if self._given is not None else self._services.teacher
+        if endpoint is None:
+            return None
+        return MistralTeacher(self._workspace, self._task, self._services, endpoint, parent)
+
     def _teacher(self, opened: Opening, parent: Card) -> Teacher:
         if self._given is not None:
             return self._given
+        if (asked := self.asked_teacher(parent)) is not None:
+            return asked
         if self._services.backends(parent).teacher == DemoWorldTeacher.name:
             return DemoWorldTeacher(int(parent.name.removeprefix("demo").removeprefix("-") or 0))
         return RecombinationTeacher(self._task, None if opened.champion == "constant" else self._champion(opened))
 
     def _champion(self, opened: Opening) -> Reader:
-        """The champion as a reader; an answer of it that is not valid reads nothing."""
+        """The champion as a reader; an answer of it that is not valid reads nothing.
+
+        One that answers in jobs takes minutes and costs money: a CPU student reads in its place.
+        """
+        reader = opened.champion if kind_of(opened.champion) is None else FAMILY
         root = self._datasets.card(opened.dataset, opened.dataset_version).root
-        arm = load_arm(opened.champion, self._workspace, self._task, self._datasets.train(opened.dataset, root))
+        arm = load_arm(reader, self._workspace, self._task, self._datasets.train(opened.dataset, root))
 
         def vector(words: str) -> dict[str, float] | None:
             try:

@@ -1,8 +1,9 @@
 """The augment server: plans and makes training data, and publishes versions. It never sees a sealed row."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +14,7 @@ from servers.augment.publishing import publish
 from servers.augment.teachers import Teacher
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
 from servers.core.dataset import DatasetStore, Example, SplitSizes
+from servers.core.jobs import JobStatus
 from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.services import Services
@@ -25,6 +27,8 @@ from servers.room import CycleId, DatasetName, Room
 INSTRUCTIONS = "Makes new training rows for weak dimensions, filtered and versioned. Begin with plan_augmentation."
 SHOWN_TEXT_CHARS = 200
 WHY_CHARS = 500
+WAIT_S = 15.0  # for a teacher that writes in a job, in one call
+AGAIN = "augment_dataset again, which waits"
 
 
 class DatasetEntry(Wire):
@@ -47,6 +51,7 @@ class AugmentationPlan(Wire):
     replay_rows: int
     teacher: str
     cost_usd: float
+    """The most that the teacher can cost."""
     why: str
     next: str
 
@@ -61,7 +66,7 @@ class CampaignPlan(Wire):
     candidates: int
     teacher: str
     cost_usd: float
-    """What all trainings are expected to cost."""
+    """The most that the teacher can cost, and what all trainings are expected to."""
     quote: Quote
     next: str
 
@@ -74,6 +79,11 @@ class ExampleRow(Wire):
 
 class AugmentationResult(Wire):
     plan_id: str
+    state: Literal["made", "writing"]
+    """writing: a teacher is at work in a job; calling again waits for it."""
+    job_id: str | None
+    """Of the teacher at work."""
+    message: str
     dataset: str
     dataset_version: str
     """The new version, or the old one where no row survived the filters."""
@@ -98,7 +108,11 @@ class Published(Wire):
 
 
 def build_room(
-    workspace: Workspace, task: Task, services: Services | None = None, teacher: Teacher | None = None
+    workspace: Workspace,
+    task: Task,
+    services: Services | None = None,
+    teacher: Teacher | None = None,
+    wait_s: float = WAIT_S,
 ) -> Room:
     """The augment server over one artifacts folder, for one task; the configuration's teacher writes, unless given."""
     room, services = Room("augment", INSTRUCTIONS, workspace), services or Services()
@@ -141,7 +155,7 @@ def build_room(
             new_rows=spec.new_rows,
             replay_rows=spec.replay_rows,
             teacher=spec.teacher,
-            cost_usd=0.0,
+            cost_usd=spec.cost_usd,
             why=cleaned(spec.rationale, WHY_CHARS),
             next="augment_dataset",
         )
@@ -166,7 +180,7 @@ def build_room(
             seeds=campaign.seeds,
             candidates=len(campaign.arms),
             teacher=services.backends(datasets.head(campaign.dataset)).teacher,
-            cost_usd=campaign.quote.usd,
+            cost_usd=round(campaign.quote.usd + campaign.teacher_usd, 6),
             quote=campaign.quote,
             next="augment_dataset",
         )
@@ -176,12 +190,17 @@ def build_room(
         plan_id: Annotated[str, Field(description="id that plan_augmentation or plan_campaign returned")],
     ) -> AugmentationResult:
         """Have the teacher write a plan's rows, filter them, and save the new dataset version; a campaign's versions
-        are saved beside it. Next: write_playbook with remedies, then plan_retrain; for a campaign start_retrain.
+        are saved beside it. A teacher that has to be asked writes in a job: while state is 'writing', call again, which
+        waits. Next: write_playbook with remedies, then plan_retrain; for a campaign start_retrain.
         """
+        until = time.monotonic() + wait_s
         if is_campaign(plan_id):
-            return _campaign_result(campaigning.carry_out(plan_id), datasets)
+            campaign, job = campaigning.carry_out(plan_id, until)
+            return _campaign_result(campaign, job, datasets)
+        if (job := augmenting.writing(plan_id, until)) is not None:
+            return _result(augmenting.plan_named(plan_id), job, datasets)
         with workspace.writing("augment.augment_dataset"):
-            return _result(augmenting.carry_out(plan_id), datasets)
+            return _result(augmenting.carry_out(plan_id), None, datasets)
 
     @room.writes()
     def publish_dataset(
@@ -196,35 +215,40 @@ def build_room(
     return room
 
 
-def _result(spec: AugmentationSpec, datasets: DatasetStore) -> AugmentationResult:
+def _result(spec: AugmentationSpec, job: JobStatus | None, datasets: DatasetStore) -> AugmentationResult:
     outcome = spec.outcome or Outcome(written=0, added=0, replayed=0, dropped={}, examples_of_dropped={})
     card = datasets.card(spec.dataset, spec.versions.to_version or spec.versions.from_version)
     new = _new_rows(spec, datasets)
     return AugmentationResult(
         plan_id=spec.plan_id,
+        **_at_work(job),
         dataset=card.name,
         dataset_version=card.fingerprint,
         parent=spec.versions.from_version,
         added=outcome.added,
         replayed=outcome.replayed,
         dropped=outcome.dropped,
-        why_nothing=outcome.why_nothing,
+        why_nothing=None if job else outcome.why_nothing,
         rows=card.rows,
         examples=_shown(new),
         by_arm=None,
-        next="write_playbook with remedies, then plan_retrain"
+        next=AGAIN
+        if job
+        else "write_playbook with remedies, then plan_retrain"
         if new
         else "get_cycle says how to go on without new rows",
     )
 
 
-def _campaign_result(campaign: Campaign, datasets: DatasetStore) -> AugmentationResult:
+def _campaign_result(campaign: Campaign, job: JobStatus | None, datasets: DatasetStore) -> AugmentationResult:
     specs = [AugmentationSpec.model_validate(rows.spec) for rows in campaign.rows]
+    nothing = job is None and not any(rows.version for rows in campaign.rows)
     outcomes = [spec.outcome for spec in specs if spec.outcome is not None]
     card = datasets.card(campaign.dataset, campaign.dataset_version)
     first = next((spec for spec in specs if spec.versions.to_version is not None), None)
     return AugmentationResult(
         plan_id=campaign.plan_id,
+        **_at_work(job),
         dataset=card.name,
         dataset_version=card.fingerprint,
         parent=card.fingerprint,
@@ -232,13 +256,20 @@ def _campaign_result(campaign: Campaign, datasets: DatasetStore) -> Augmentation
         replayed=sum(outcome.replayed for outcome in outcomes),
         dropped=dict(sum((Counter(outcome.dropped) for outcome in outcomes), Counter[str]())),
         why_nothing=next((outcome.why_nothing for outcome in outcomes if outcome.why_nothing), None)
-        if not any(outcome.added for outcome in outcomes)
+        if nothing
         else None,
         rows=card.rows,
         examples=[] if first is None else _shown(_new_rows(first, datasets)),
         by_arm={rows.name: spec.outcome.added for rows, spec in zip(campaign.rows, specs, strict=True) if spec.outcome},
-        next="start_retrain with this plan_id",
+        next=AGAIN if job else "start_retrain with this plan_id",
     )
+
+
+def _at_work(job: JobStatus | None) -> dict[str, Any]:
+    """What is said of a teacher's job."""
+    if job is None:
+        return {"state": "made", "job_id": None, "message": "all rows are made"}
+    return {"state": "writing", "job_id": job.job_id, "message": cleaned(job.message)}
 
 
 def _new_rows(spec: AugmentationSpec, datasets: DatasetStore) -> list[Example]:

@@ -28,7 +28,7 @@ class Draft:
 
     text: str
     readings: tuple[dict[str, float], ...]
-    """The teacher's own, two or more, each made without looking at the others."""
+    """The teacher's own, two or more, each made without looking at the others; none where they cannot be read."""
     check: dict[str, float] | None
     """What another reader makes of the text; None where there is none."""
     made_from: dict[str, str]

@@ -1,4 +1,4 @@
-"""Arms that answer on this machine at once: the constant, the keyword rules, the CPU student.
+"""Arms that answer on this machine at once: the constant, the keyword rules, the CPU student. And which do not.
 
 Each answers in words, strict JSON like any other model, and says what served it: the digest of its weights, or of its
 definition where it has none.
@@ -13,9 +13,10 @@ import numpy as np
 from servers.core.answers import Answer, ServedBy, vector_text
 from servers.core.dataset import Example
 from servers.core.disk import digest
+from servers.core.job_files import ArmKind
 from servers.core.medians import weighted_median
-from servers.core.models import intact_folder, trained_model
-from servers.core.student import FAMILY, Student
+from servers.core.models import TRAINED_ID, intact_folder, trained_model
+from servers.core.student import FAMILY, Student, StudentHparams
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 
@@ -107,11 +108,40 @@ class StudentArm:
         return [vector_text(dict(zip(self._task.names, row, strict=True))) for row in predictions]
 
 
+PROMPT, TEACHER = "prompt", "teacher"
+FINE_TUNED = "fine_tuned"
+LORA = "lora"
+
+
+def kind_of(model_id: str) -> ArmKind | None:
+    """The kind of an arm that answers in a job of its own, because it needs a framework or is asked over a network.
+
+    None for one that answers here at once, and for a name that nobody knows.
+    """
+    if model_id in (PROMPT, TEACHER):
+        return "prompt" if model_id == PROMPT else "teacher"
+    return "fine_tuned" if model_id.startswith(f"{LORA}-") else None
+
+
+def served_by_of(model_id: str, workspace: Workspace, task: Task, train: Sequence[Example]) -> ServedBy:
+    """What serves when a model that has its weights here does; the arguments are those of `load_arm`.
+
+    Raises:
+        ValueError: there is no such model, its files are not those that were trained, or it is asked over a network.
+    """
+    if not TRAINED_ID.fullmatch(model_id):
+        return load_arm(model_id, workspace, task, train).served_by
+    made = trained_model(workspace, model_id)
+    intact_folder(workspace, made)
+    return ServedBy(backend=FINE_TUNED if made.family == LORA else made.family, model_id=model_id, digest=made.digest)
+
+
 def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Example]) -> Arm:
     """The arm of this model id.
 
     Args:
-        model_id: 'constant', 'rule' or 'student-<12 hexadecimal digits>'.
+        model_id: 'constant', 'rule', 'student-<12 hexadecimal digits>', or 'student' for one that is fitted here with
+            the default recipe: the baseline of a fine-tuned model.
         workspace: Where the models lie.
         task: Dimensions and rules.
         train: Rows whose median the constant answers: those of the dataset's first version.
@@ -123,10 +153,27 @@ def load_arm(model_id: str, workspace: Workspace, task: Task, train: Sequence[Ex
         return ConstantArm(task, train)
     if model_id == RuleArm.model_id:
         return RuleArm(task)
+    if model_id == FAMILY:
+        return fitted_student(task, train)
+    if kind_of(model_id) is not None:
+        raise ValueError(f"{model_id!r} answers in a job; call sample_model with it first")
     made = trained_model(workspace, model_id)
     student = Student.load(intact_folder(workspace, made))
     intact_folder(workspace, made)  # again, so that what was loaded in between are the bytes of that digest
     return StudentArm(task, model_id, student, made.digest, base=ConstantArm(task, train))
+
+
+def fitted_student(task: Task, train: Sequence[Example]) -> StudentArm:
+    """A student trained on these rows with the default recipe, in memory; takes a second for a thousand rows."""
+    names = task.names
+    targets = np.array([[row.target[name] for name in names] for row in train], dtype=float)
+    weights = np.array([row.weight for row in train], dtype=float)
+    texts = [row.text for row in train]
+    student = Student.fit(texts, targets, names, task.scale.low, task.scale.high, weights, StudentHparams())
+    trained_on = digest(
+        [FAMILY, StudentHparams(), names, task.scale, [[row.text, row.target, row.weight] for row in train]]
+    )
+    return StudentArm(task, FAMILY, student, trained_on, base=ConstantArm(task, train))
 
 
 def answers_of(arm: Arm, rows: Sequence[Example]) -> list[Answer]:

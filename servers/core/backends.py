@@ -18,7 +18,15 @@ class Backends(Wire):
     jobs: str
     """Where training runs: local = processes of this machine, huggingface = Hugging Face Jobs."""
 
+    prompt: str | None = None
+    """The base model that is asked without training; null where none is."""
+
     def is_embedded(self, part: str) -> bool:
         """Whether a part needs no account: its results are labelled so."""
-        embedded = {"tracking": ["local"], "teacher": ["demo-world", "recombination"], "jobs": ["local"]}
-        return getattr(self, part) in embedded.get(part, ["student"])
+        embedded = {
+            "tracking": ["local"],
+            "teacher": ["demo-world", "recombination"],
+            "model": ["student"],
+            "jobs": ["local"],
+        }
+        return getattr(self, part) in embedded.get(part, [])

@@ -99,6 +99,8 @@ class Campaign(Wire):
     why: str
     quote: Quote | None = None
     """For all arms; null where it was planned when everything ran on one machine."""
+    teacher_usd: float = 0.0
+    """The most that the teacher can cost, for all rows."""
     task_digest: str
     planned_at: str
 

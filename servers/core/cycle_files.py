@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from servers.core.backends import Backends
-from servers.core.disk import read_json
+from servers.core.disk import now, read_json, write_json
 from servers.core.wire import Wire
-from servers.core.workspace import Workspace
+from servers.core.workspace import Workspace, checked_name
 
 
 class Opening(Wire):
@@ -86,6 +86,19 @@ def needs_unjudged(workspace: Workspace, cycle: str, besides: str | None = None)
             "judged; end it as get_cycle says, and call open_cycle for the next one"
         )
     return found
+
+
+def note_sampled(workspace: Workspace, cycle: str, model: str, split: str) -> None:
+    """Note that a model which answers in a job has answered a split's rows, in `sampled/<split>.<model>.json`."""
+    path = workspace.cycle_dir(cycle) / "sampled" / f"{split}.{checked_name(model, 'model')}.json"
+    if not path.exists():
+        write_json(path, {"schema": 1, "model": model, "split": split, "at": now()})
+
+
+def sampled_in(workspace: Workspace, cycle: str) -> set[tuple[str, str]]:
+    """Model and split of what was noted."""
+    files = (workspace.cycle_dir(cycle) / "sampled").glob("*.json")
+    return {(noted["model"], noted["split"]) for noted in map(read_json, files)}
 
 
 def document(workspace: Workspace, cycle: str, name: str, made_by: str) -> dict[str, Any]:

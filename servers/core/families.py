@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from servers.core.backends import Backends
+from servers.core.cycle_files import Opening
+from servers.core.services import Services
 from servers.core.wire import Wire
 
 
@@ -19,11 +21,13 @@ class Family:
     Args:
         name: As in `services.family`, and in front of its model ids.
         hparams: Gives the type of its recipes; loads it when called.
+        is_random: Whether the same rows and recipe make another model with another seed.
         passes: Name of the hyperparameter that says how often a training goes over its rows; None where it does once.
     """
 
     name: str
     hparams: Callable[[], type[Wire]]
+    is_random: bool
     passes: str | None = None
 
     def recipe(self, values: dict[str, Any] | None = None) -> Wire:
@@ -59,7 +63,13 @@ def _lora() -> type[Wire]:
     return LoraHparams
 
 
-FAMILIES = {family.name: family for family in (Family("student", _student), Family("lora", _lora, passes="epochs"))}
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("student", _student, is_random=False),
+        Family("lora", _lora, is_random=True, passes="epochs"),
+    )
+}
 
 
 def family_named(name: str) -> Family:
@@ -85,3 +95,20 @@ def family_of_model(model: str) -> Family:
 def family_worked_with(backends: Backends) -> Family:
     """What a cycle trains, by what was noted at its opening."""
     return FAMILIES["student" if backends.is_embedded("model") else "lora"]
+
+
+def worked_with(opened: Opening, services: Services) -> Family:
+    """What a cycle trains.
+
+    Raises:
+        ValueError: the configuration trains something else by now, or elsewhere.
+    """
+    family, base = family_worked_with(opened.backends), services.settings.model.base
+    is_same = services.family == family.name and (family.name == "student" or base == opened.backends.model)
+    if not is_same or services.jobs != opened.backends.jobs:
+        configured = f"{base if services.family == 'lora' else 'student'} on {services.jobs}"
+        raise ValueError(
+            f"{opened.cycle} trains {opened.backends.model} on {opened.backends.jobs}, and {configured} is configured; "
+            "set [model] and [jobs] back, or close the cycle with write_report and a stop_reason"
+        )
+    return family

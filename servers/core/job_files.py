@@ -24,6 +24,8 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 SPEC, STATUS, RESULT, CANCELLED = "spec.json", "status.json", "result.json", "cancelled.json"
 METRICS, PREDICTIONS, MODEL, LOG = "metrics.jsonl", "predictions.jsonl", "model", "log.txt"
 BASE_PREDICTIONS = "base_predictions.jsonl"
+ANSWERS = "answers.jsonl"  # of an endpoint, as they came; kept from attempt to attempt
+DRAFTS = "drafts.jsonl"
 TRACKED = "tracked.json"  # which end of the job the tracker knows
 LOCK = "job.lock"
 LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
@@ -83,7 +85,8 @@ class TrainSpec(Wire):
     hparams: dict[str, Any]
     """The whole recipe, as the family reads it."""
     seed: int
-    """Draws the order in which rows come into the learning curve; the model itself is not random."""
+    """Draws the order in which rows come into a student's learning curve, which is not random itself; of an adapter the
+    first weights, what is dropped, and the order of the rows."""
     task: Task
     dataset: str
     dataset_version: str
@@ -127,7 +130,7 @@ class SampleSpec(Wire):
     texts_file: str
     """Rows with `id` and `text`; anything else in them is not looked at."""
     with_base: bool = False
-    """Whether an adapter's base answers as well, into `base_predictions.jsonl`: it shows that the adapter is at work."""
+    """Whether an adapter's base answers too, into `base_predictions.jsonl`: it shows that the adapter is at work."""
     timed: int = 0
     """How many of the first texts are requests of their own, one after the other, and timed after a warm-up."""
     remote: RemoteSpec | None = None
@@ -145,7 +148,25 @@ class CampaignSpec(Wire):
     """Their folders stand beside this job's."""
 
 
-JobSpec = TrainSpec | SampleSpec | CampaignSpec
+class TeachSpec(Wire):
+    """Have a language model write examples, and read each of them twice."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    kind: Literal["teach"] = "teach"
+    job_id: str
+    cycle: str
+    plan_id: str
+    task: Task
+    endpoint: EndpointSpec
+    """Who writes and reads."""
+    intents_file: str
+    """What the texts are to say, one a row (`teaching.Intent`)."""
+    text_tokens: int
+    """The most that a text may take."""
+    seed: int
+
+
+JobSpec = TrainSpec | SampleSpec | CampaignSpec | TeachSpec
 _JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(Annotated[JobSpec, Field(discriminator="kind")])
 
 
@@ -184,6 +205,10 @@ class TrainResult(Wire):
     dataset_version: str
     cycle: str
     train_rows: int
+    base: str | None = None
+    """What an adapter was trained on: a repository of the Hub, or the name of a folder."""
+    base_revision: str | None = None
+    """Commit of the repository."""
     seconds: float
     remote: RemoteUse | None = None
     """Null where it ran on this machine."""
@@ -218,6 +243,34 @@ class CampaignTrained(Wire):
     """Jobs that could not do their work, and why."""
     seconds: float
     """Of this attempt."""
+    versions: dict[str, str]
+
+
+class DraftRow(Wire):
+    """One row of `drafts.jsonl`."""
+
+    text: str
+    """Empty where the teacher's answer was no text."""
+    readings: list[dict[str, float]]
+    """Of the text alone, each without a look at the other; empty where one of them was not valid."""
+    made_from: dict[str, str]
+
+
+class TeachResult(Wire):
+    """`result.json` of a teacher's job."""
+
+    schema_version: int = Field(default=1, alias="schema", serialization_alias="schema")
+    job_id: str
+    rows: int
+    """Of `drafts.jsonl`: as many as were asked for."""
+    read: int
+    """Those with a text and two valid readings."""
+    teacher: str
+    """As its server calls it."""
+    seconds: float
+    """Of this attempt."""
+    usage: Usage
+    """Of all attempts."""
     versions: dict[str, str]
 
 

@@ -61,7 +61,7 @@ class JobStatus(Wire):
 
     job_id: str
     kind: str
-    """train, sample, campaign for several trainings, or smoke for a training that tries a recipe out."""
+    """train, sample, campaign for several trainings, smoke for a training that tries a recipe out, or teach."""
     state: State
     attempt: int
     """Counts the starts."""

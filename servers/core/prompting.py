@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from servers.core.answers import vector_text
 from servers.core.task import Task
+
+ANSWER_TOKENS = 300  # six numbers as JSON take sixty
 
 
 def messages_for(task: Task, text: str, shots: Sequence[tuple[str, Mapping[str, float]]] = ()) -> list[dict[str, str]]:
@@ -28,7 +31,18 @@ def messages_for(task: Task, text: str, shots: Sequence[tuple[str, Mapping[str, 
 
 
 def completion_text(task: Task, target: Mapping[str, float]) -> str:
-    """The strict JSON of a target, keys in the task's order; whole numbers without decimals where labellers write them."""
+    """The strict JSON of a target, keys in the task's order; whole numbers where labellers write them."""
     if task.scale.integers:
         return json.dumps({name: round(target[name]) for name in task.names})
     return vector_text({name: target[name] for name in task.names})
+
+
+def answer_schema(task: Task) -> dict[str, Any]:
+    """JSON schema of a valid answer, for a server that can hold a model to it."""
+    number = {"type": "number", "minimum": task.scale.low, "maximum": task.scale.high}
+    return {
+        "type": "object",
+        "properties": dict.fromkeys(task.names, number),
+        "required": task.names,
+        "additionalProperties": False,
+    }

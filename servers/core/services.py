@@ -11,9 +11,13 @@ from typing import Literal
 
 from servers.core.backends import Backends
 from servers.core.dataset import Card
+from servers.core.job_files import EndpointSpec
 from servers.core.settings import EndpointSettings, Settings
 
 WANDB_KEY, MISTRAL_KEY, MISTRAL_URL, HF_KEY = "WANDB_API_KEY", "MISTRAL_API_KEY", "MISTRAL_SERVER_URL", "HF_TOKEN"
+# Assumed of Mistral's own server where no price is set: dearer than its general models, because a cap has to hold.
+ASSUMED_USD_PER_MILLION = (3.0, 9.0)
+RETRIES_PAID = 2  # an answer that is lost on its way is paid for, and asked for again
 TEACHER_MODEL, PROMPT_MODEL = "mistral-large-latest", "ministral-3b-2512"  # on Mistral's own server
 
 
@@ -30,6 +34,34 @@ class Endpoint:
     def is_own(self) -> bool:
         """Whether the server is one's own, which sends no bill."""
         return self.server_url is not None
+
+    @property
+    def usd_per_million(self) -> tuple[float, float]:
+        """What a million tokens cost, read and written: as configured, else assumed."""
+        assumed = (0.0, 0.0) if self.is_own else ASSUMED_USD_PER_MILLION
+        given = (self.settings.usd_per_million_input, self.settings.usd_per_million_output)
+        read, written = (price if value is None else value for value, price in zip(given, assumed, strict=True))
+        return read, written
+
+    def spec(self, requests: int, read_tokens: int, written_tokens: int) -> EndpointSpec:
+        """What a job is told that asks it.
+
+        Args:
+            requests: How many questions.
+            read_tokens: What one takes at most, estimated.
+            written_tokens: What an answer takes at most.
+        """
+        read, written = self.usd_per_million
+        at_most = RETRIES_PAID * requests * (read_tokens * read + written_tokens * written) / 1_000_000
+        return EndpointSpec(
+            model=self.model,
+            server_url=self.server_url,
+            timeout_s=self.settings.timeout_s,
+            concurrency=self.settings.concurrency,
+            usd_per_million_input=read,
+            usd_per_million_output=written,
+            max_usd=round(at_most, 6),
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +132,7 @@ class Services:
             teacher=self.teacher.model if self.teacher else embedded,
             model=self.settings.model.base if self.family == "lora" else "student",
             jobs=self.jobs,
+            prompt=self.prompt.model if self.prompt else None,
         )
 
     def _endpoint(self, table: str, settings: EndpointSettings, default: str) -> Endpoint | None:

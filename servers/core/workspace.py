@@ -94,6 +94,14 @@ class Workspace:
         return self.root / "tracking" / "local.db"
 
     @property
+    def uploads_file(self) -> Path:
+        return self.root / "tracking" / "uploads.jsonl"
+
+    @property
+    def account_file(self) -> Path:
+        return self.root / "tracking" / "account.json"
+
+    @property
     def budget_file(self) -> Path:
         return self.root / "budget.jsonl"
 

@@ -32,6 +32,7 @@ from servers.core.near_copies import groups
 from servers.core.recipes import PLAN_FILE, RetrainPlan, champions_recipe, changed, patch
 from servers.core.statistics import Floats
 from servers.core.workspace import Workspace
+from servers.eval.campaign_snapshot import write_campaign_snapshot
 
 
 class Choosing:
@@ -57,6 +58,7 @@ class Choosing:
         result = self._decided(campaign, self._measured(campaign), self._evaluation(cycle, campaign.from_model))
         if result.chosen is not None:
             self._adopt(campaign, next(arm for arm in campaign.arms if arm.arm == result.chosen.arm))
+        write_campaign_snapshot(self._workspace, campaign)
         # Last: a process that stops before it decides again, and the same way.
         write_json(path, result.model_dump(mode="json", by_alias=True))
         return result
@@ -155,8 +157,8 @@ class Choosing:
             hparam_patch=patch(before, recipe),
             next_hparams=recipe.model_dump(),
             changes=arm.changes,
-            cost_usd=0.0,
-            seconds_estimate=0.0,
+            cost_usd=0.0 if campaign.quote is None else campaign.quote.usd,
+            seconds_estimate=0.0 if campaign.quote is None else campaign.quote.seconds,
             task_digest=campaign.task_digest,
             planned_at=campaign.planned_at,
         )

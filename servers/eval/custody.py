@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from servers.core.answers import Answer
+from servers.core.answers import Answer, ServedBy
 from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerprint, first_version, read_examples
 from servers.core.demo_world.world import DIMENSIONS, World
-from servers.core.disk import read_jsonl, write_jsonl
+from servers.core.disk import digest, read_jsonl, write_jsonl
 from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_any
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
@@ -165,6 +165,14 @@ class Custody:
         """The answers that were kept; none where the model had no part in the verdict."""
         return [Answer.model_validate(row) for row in read_jsonl(self._answers_file(card, verdict_id, role))]
 
+    def keep_sampled(self, card: Card, answers: Sequence[Answer]) -> None:
+        """Keep what a job brought of one model's answers to the sealed rows, for the verdicts that it has a part in."""
+        write_jsonl(self._sampled_file(card, answers[0].served_by), answers)
+
+    def sampled(self, card: Card, served_by: ServedBy) -> list[Answer]:
+        """What a job brought; none where it was not asked."""
+        return [Answer.model_validate(row) for row in read_jsonl(self._sampled_file(card, served_by))]
+
     def verdicts(self, card: Card) -> list[dict[str, Any]]:
         """All verdicts that this sealed split spent, oldest first.
 
@@ -247,6 +255,9 @@ class Custody:
                 (draft / SKETCH_FILE).chmod(0o640)
             write_jsonl(draft / "verdicts.jsonl", [])
             (draft / "evidence").mkdir(mode=PRIVATE)
+
+    def _sampled_file(self, card: Card, served_by: ServedBy) -> Path:
+        return self._folder(card) / "evidence" / f"sampled-{digest([served_by])[:16]}.jsonl"
 
     def _answers_file(self, card: Card, verdict_id: str, role: str) -> Path:
         return self._folder(card) / "evidence" / f"{checked_name(verdict_id, 'verdict')}.{role}.jsonl"

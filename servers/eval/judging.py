@@ -2,28 +2,33 @@
 
 from collections.abc import Sequence
 
-from servers.core.answers import Answer
-from servers.core.arms import Arm, answers_of, load_arm
+from servers.core.answers import Answer, ServedBy
+from servers.core.arms import answers_of, kind_of, load_arm, served_by_of
 from servers.core.campaign import refuse_unchosen
 from servers.core.cycle_files import Opening, needs_open, needs_unjudged
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import now, write_json
+from servers.core.fitness import Fitness, plain_checks, unfit
 from servers.core.gate import Verdict, level_for_next, shown, verdict_id_for
 from servers.core.registry import Registry
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wear import worn_out
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
+from servers.eval.sampling import Sampling
+from servers.eval.sealed_sampling import sample_sealed
 from servers.eval.verdicts import GateDocument, Record, carries, records
 
 
 class Judge:
     """Verdicts on the sealed split of a cycle's dataset."""
 
-    def __init__(self, workspace: Workspace, task: Task) -> None:
+    def __init__(self, workspace: Workspace, task: Task, services: Services) -> None:
         self._workspace, self._task = workspace, task
+        self._sampling = Sampling(workspace, task, services)
         self._custody = Custody(workspace, task)
         self._datasets = DatasetStore(workspace)
         self._registry = Registry(workspace)
@@ -39,15 +44,15 @@ class Judge:
         refuse_unchosen(self._workspace, opened, candidate)
         card = self._datasets.head(opened.dataset)
         self._custody.refuse_other_task(card)
-        arms = self._arms(opened, card, candidate)
-        ours, theirs = arms["candidate"].served_by.digest, arms["champion"].served_by.digest
+        models, served = self._served(opened, card, candidate)
+        ours, theirs = served["candidate"].digest, served["champion"].digest
         if ours == theirs:
             raise ValueError(f"{candidate!r} is the champion itself; train a candidate with plan_retrain")
         trained_on = self._open.training_rows(candidate, opened, card)
         verdict_id = verdict_id_for(card.gate_fingerprint, ours, theirs)
         needs_unjudged(self._workspace, cycle, besides=verdict_id)
         spent = records(self._custody, card)
-        question = self._question(verdict_id, opened, card, arms, trained_on, level_for_next(carries(spent, theirs)))
+        question = self._question(verdict_id, opened, card, served, trained_on, level_for_next(carries(spent, theirs)))
         rows = self._custody.gate(card)
         if question.problem is not None:
             # It spends nothing, and the sealed rows are not asked: the candidate may come back mended.
@@ -58,17 +63,62 @@ class Judge:
         self._refuse_stale_champion(opened, theirs)
         if (worn := worn_out(card.name, len(spent))) is not None:
             raise ValueError(worn)
-        answers = {role: self._answers(card, verdict_id, role, arm, rows) for role, arm in arms.items()}
+        answers = {role: self._answers(card, model, served[role], rows) for role, model in models.items()}
+        for role, given in answers.items():
+            self._custody.keep_answers(card, verdict_id, role, given)
         record = Record(question=question, verdict=decide(question, rows, answers))
         self._custody.append_verdict(card, record.model_dump(mode="json", by_alias=True))
         return self._publish(opened, card, candidate, question, record.verdict, [*spent, record])
 
-    def _arms(self, opened: Opening, card: Card, candidate: str) -> dict[Role, Arm]:
-        train = self._datasets.train(card.name, card.root)
+    def sample(self, cycle: str, model: str, limit_s: float, approve_usd: float | None = None) -> str | None:
+        """Have a model that answers in a job answer the sealed rows, and keep its answers sealed.
+
+        Args:
+            cycle: Whose verdict is to come.
+            model: The candidate, the champion or 'prompt'.
+            limit_s: How long to wait for the job.
+            approve_usd: What a person typed back of a cost that was told.
+
+        Returns:
+            None once its answers are there; else why they are not needed.
+
+        Raises:
+            StillAnswering: the job takes longer.
+            ValueError: the model has no part in this cycle's verdict, was not measured on the diagnose rows before, or
+                cannot be asked.
+        """
+        opened = needs_unjudged(self._workspace, cycle)
+        card = self._datasets.head(opened.dataset)
+        self._custody.refuse_other_task(card)
+        if model not in (opened.champion, self._open.prompt_model(cycle)):
+            refuse_unchosen(self._workspace, opened, model)
+            self._open.training_rows(model, opened, card)
+            candidate, champion = self._served(opened, card, model)[1], opened.champion
+            if problem := unfit(plain_checks(self._fitness(opened, card, model, candidate), self._task.gate)):
+                return f"{model!r} is {problem}, so neither it nor {champion!r} is asked; gate_candidate says the same"
+        served_by = self._one(opened, card, model)
+        if not self._custody.sampled(card, served_by):
+            answers = sample_sealed(
+                self._sampling, card, model, served_by, self._custody.gate(card), limit_s, approve_usd
+            )
+            self._custody.keep_sampled(card, answers)
+        return None
+
+    def _fitness(self, opened: Opening, card: Card, candidate: str, served: dict[Role, ServedBy]) -> Fitness:
+        leaked = self._custody.count_near(card, [row.text for row in self._open.training_rows(candidate, opened, card)])
+        return self._open.fitness(opened.cycle, served["candidate"], served["champion"], leaked)
+
+    def _served(self, opened: Opening, card: Card, candidate: str) -> tuple[dict[Role, str], dict[Role, ServedBy]]:
+        """Who has a part in the verdict, by model id and by what serves."""
         models: dict[Role, str] = {"candidate": candidate, "champion": opened.champion, "constant": "constant"}
         if (prompt := self._open.prompt_model(opened.cycle)) is not None:
             models["prompt"] = prompt
-        return {role: load_arm(model, self._workspace, self._task, train) for role, model in models.items()}
+        return models, {role: self._one(opened, card, model) for role, model in models.items()}
+
+    def _one(self, opened: Opening, card: Card, model: str) -> ServedBy:
+        if kind_of(model) in ("prompt", "teacher"):
+            return self._open.measured(opened.cycle, model)
+        return served_by_of(model, self._workspace, self._task, self._datasets.train(card.name, card.root))
 
     def _refuse_stale_champion(self, opened: Opening, digest_asked: str) -> None:
         line = self._registry.line(opened.dataset)
@@ -89,11 +139,11 @@ class Judge:
         verdict_id: str,
         opened: Opening,
         card: Card,
-        arms: dict[Role, Arm],
+        served: dict[Role, ServedBy],
         trained_on: Sequence[Example],
         level: float,
     ) -> Question:
-        candidate, champion = arms["candidate"].served_by, arms["champion"].served_by
+        candidate, champion = served["candidate"], served["champion"]
         leaked = self._custody.count_near(card, [row.text for row in trained_on])
         return Question(
             verdict_id=verdict_id,
@@ -101,7 +151,7 @@ class Judge:
             dataset=opened.dataset,
             task=self._task,
             near_copy_threshold=card.near_copy_threshold,
-            models={role: arm.served_by for role, arm in arms.items()},
+            models=served,
             focus_dimensions=self._open.focus(opened.cycle),
             fitness=self._open.fitness(opened.cycle, candidate, champion, leaked),
             expected_standard_error=self._open.foreseen_error(opened.cycle, card, [candidate, champion]),
@@ -109,10 +159,15 @@ class Judge:
             asked_at=now(),
         )
 
-    def _answers(self, card: Card, verdict_id: str, role: Role, arm: Arm, rows: Sequence[Example]) -> list[Answer]:
-        """What a model says about the sealed rows; kept, so that the verdict can be recomputed."""
-        answers = answers_of(arm, rows)
-        self._custody.keep_answers(card, verdict_id, role, answers)
+    def _answers(self, card: Card, model: str, served_by: ServedBy, rows: Sequence[Example]) -> list[Answer]:
+        """What a model says about the sealed rows, or said in a job."""
+        if kind_of(model) is None:
+            train = self._datasets.train(card.name, card.root)
+            return answers_of(load_arm(model, self._workspace, self._task, train), rows)
+        if not (answers := self._custody.sampled(card, served_by)):
+            raise ValueError(
+                f"{model!r} was not asked about the sealed rows; call sample_model with split 'gate' first"
+            )
         return answers
 
     def _publish(

@@ -1,7 +1,7 @@
 """Measure one model on the diagnose split: ask, score, write, and leave the trail in the tracker."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -62,20 +62,22 @@ class Measuring:
         task: What is measured.
         store: Where evaluations lie.
         tracker: Where runs and traces go.
-        entity: Whose project it is there.
-        project: The project there.
+        place: Says whose project it is there, and which; asked when something is measured.
     """
 
-    def __init__(self, task: Task, store: EvaluationStore, tracker: Tracker, entity: str, project: str) -> None:
-        self._task, self._store, self._tracker = task, store, tracker
-        self._entity, self._project = entity, project
+    def __init__(
+        self, task: Task, store: EvaluationStore, tracker: Tracker, place: Callable[[], tuple[str, str]]
+    ) -> None:
+        self._task, self._store, self._tracker, self._place = task, store, tracker, place
 
     def evaluate(self, cycle: str, card: Card, examples: Sequence[Example], arm: Arm) -> Evaluation:
         """Measure an arm that answers at once; asking again for the same thing finds what is there, if it is valid."""
         if (found := self._found(cycle, card, arm.served_by)) is not None:
             return found
         started = now()
-        base = arm.base and (arm.base.served_by, arm.base.answer([example.text for example in examples]))
+        base = None
+        if arm.base is not None:
+            base = arm.base.served_by, arm.base.answer([example.text for example in examples])
         return self._record(cycle, card, examples, started, Asked(arm.arm, ask(arm, examples), base, 0.0))
 
     def evaluate_asked(self, cycle: str, card: Card, examples: Sequence[Example], asked: Asked) -> Evaluation:
@@ -97,8 +99,15 @@ class Measuring:
 
     def _record(self, cycle: str, card: Card, examples: Sequence[Example], started: str, asked: Asked) -> Evaluation:
         served_by = asked.served_by
+        entity, project = self._place()
         evaluation_id = evaluation_id_for(cycle, served_by, card.diagnose_fingerprint, self._task)
-        scorer = RowScorer(self._task, evaluation_id, served_by, "diagnose", self._url_of_trace)
+        scorer = RowScorer(
+            self._task,
+            evaluation_id,
+            served_by,
+            "diagnose",
+            lambda trace_id: self._tracker.trace_url(entity, project, trace_id),
+        )
         rows = scorer.score(examples, asked.answers)
         clusters = groups([e.text for e in examples], card.near_copy_threshold, max_share=1.0).labels
         errors, intervals = uncertainty(rows, self._task, clusters)
@@ -114,10 +123,10 @@ class Measuring:
             n=len(rows),
             n_invalid=sum(not row.json_valid for row in rows),
             created_at=now(),
-            entity=self._entity,
-            project=self._project,
+            entity=entity,
+            project=project,
             run_id=evaluation_id,
-            run_url=self._tracker.run_url(self._entity, self._project, evaluation_id),
+            run_url=self._tracker.run_url(entity, project, evaluation_id),
             metrics=aggregate(rows, self._task, asked.cost_usd),
             standard_errors=errors,
             intervals=intervals,
@@ -125,7 +134,7 @@ class Measuring:
         )
         # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
         self._tracker.save_run(self._run(evaluation, started))
-        self._tracker.save_traces(self._entity, self._project, [self._trace(evaluation, r, started) for r in rows])
+        self._tracker.save_traces(entity, project, [self._trace(evaluation, r, started) for r in rows])
         self._store.save(evaluation, rows, asked.answers)
         return evaluation
 
@@ -135,15 +144,12 @@ class Measuring:
         served_by, words = asked.base
         return activity([answer.text for answer in asked.answers], words, served_by, self._task)
 
-    def _url_of_trace(self, trace_id: str) -> str:
-        return self._tracker.trace_url(self._entity, self._project, trace_id)
-
     def _run(self, evaluation: Evaluation, started: str) -> Run:
         return Run(
             id=evaluation.run_id,
             name=f"eval-{evaluation.cycle}-{evaluation.model}",
-            entity=self._entity,
-            project=self._project,
+            entity=evaluation.entity,
+            project=evaluation.project,
             group=evaluation.cycle,
             job_type="eval",
             tags=[evaluation.arm, evaluation.dataset],

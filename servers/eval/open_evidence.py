@@ -81,6 +81,16 @@ class OpenEvidence:
             raise Gone(f"{served.model_id!r} is not measured in {cycle}; call evaluate_model with it first")
         return self._evaluations.verified(found.evaluation_id)
 
+    def measured(self, cycle: str, model: str) -> ServedBy:
+        """What served when a model that is asked over a network was measured in a cycle.
+
+        Raises:
+            Gone: it was not measured.
+        """
+        if (found := self._evaluations.find(cycle, model)) is None:
+            raise Gone(f"{model!r} is not measured in {cycle}; call sample_model and evaluate_model with it first")
+        return found.served_by
+
     def prompt_model(self, cycle: str) -> str | None:
         """The untrained base model, if it was measured in this cycle."""
         measured = [found.model for found in self._evaluations.all() if (found.cycle, found.arm) == (cycle, "prompt")]

@@ -3,6 +3,8 @@
 The job gets ids and texts, never a label, in `<sealed>/<name>/<fingerprint>/jobs/<job id>/`, and its answers go there.
 That is not where jobs otherwise lie, so no tool lists it, no evidence names it and nothing publishes it. A job's folder
 lasts until its answers are handed over: whoever was killed while waiting finds the job again, running or done.
+
+A model that a remote service serves gets the texts there, which is the one thing that leaves the sealed folder.
 """
 
 import fcntl
@@ -13,86 +15,82 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers.core.answers import Answer
+from servers.core.answers import Answer, ServedBy
 from servers.core.dataset import Card, Example
-from servers.core.disk import digest, read_jsonl, write_jsonl
-from servers.core.job_files import PREDICTIONS, SampleSpec, TrainResult
-from servers.core.jobs import ENDED, JobStore
-from servers.core.models import intact_folder
-from servers.core.task import Task
-from servers.core.workspace import Workspace
+from servers.core.disk import read_jsonl
+from servers.core.job_files import PREDICTIONS
+from servers.core.jobs import ENDED, JobStatus, JobStore
+from servers.core.telling import tell_failure_once
+from servers.eval.sampling import TEXTS, Sampling
 
-TEXTS = "texts.jsonl"
 LIMIT_S = 600.0  # a student takes a second; weights that need a framework take minutes to load
 POLL_S = 0.05
 PRIVATE = 0o700
 
 
+class StillAnswering(ValueError):
+    """The job goes on; `job` says how far it is."""
+
+    def __init__(self, words: str, job: JobStatus) -> None:
+        super().__init__(words)
+        self.job = job
+
+
 def sample_sealed(
-    workspace: Workspace,
-    task: Task,
+    sampling: Sampling,
     card: Card,
-    made: TrainResult,
+    model: str,
+    served_by: ServedBy,
     rows: Sequence[Example],
     limit_s: float = LIMIT_S,
+    approve_usd: float | None = None,
 ) -> list[Answer]:
-    """One answer of a trained model to each of the rows, in order, given by a process that saw no label.
+    """One answer of a model to each of the rows, in order, given by a process that saw no label.
 
     Args:
-        workspace: Where the model lies.
-        task: What is read from the texts.
+        sampling: Makes the job.
         card: Whose sealed rows they are.
-        made: The model.
+        model: 'prompt', 'teacher' or the id of a trained model.
+        served_by: What has to answer.
         rows: The sealed rows, or some of them.
         limit_s: How long to wait for the job; it goes on afterwards, and the next call finds it.
+        approve_usd: What a person typed back of a cost that was told.
 
     Raises:
-        ValueError: the model's files are gone or changed, the job failed or takes longer, or its answers are not this
-            model's. No text of a row is in the message.
+        StillAnswering: the job takes longer.
+        ValueError: the model's files are gone or changed, the job failed, or its answers are not this model's. No text
+            of a row is in the message.
         PermissionError: the sealed folder is another user's.
     """
-    root = workspace.sealed_dir(card.name, card.gate_fingerprint) / "jobs"
-    # As seen from the job's folder, so that both folders can be moved together.
-    model = os.path.relpath(intact_folder(workspace, made), root / "job")
-    asked = [{"id": row.id, "text": row.text} for row in rows]
-    job_id = "sample-" + digest([made.model_id, made.digest, model, task, asked])[:12]
-    folder = root / job_id
+    root = sampling.workspace.sealed_dir(card.name, card.gate_fingerprint) / "jobs"
     deadline = time.monotonic() + limit_s
     root.mkdir(mode=PRIVATE, exist_ok=True)
     with _one_at_a_time(root, deadline):
+        jobs = JobStore(sampling.workspace, root)
+        folder = root / sampling.job_id(root, model, card, rows, "sealed")
         folder.mkdir(mode=PRIVATE, exist_ok=True)
-        write_jsonl(folder / TEXTS, asked)
-        spec = SampleSpec(
-            job_id=job_id,
-            model_id=made.model_id,
-            task=task,
-            model_dir=model,
-            texts_file=TEXTS,
-        )
-        _wait(JobStore(workspace, root), spec, folder, deadline)
+        job = sampling.begin(jobs, root, model, card, rows, "sealed", approve_usd)
+        _wait(jobs, job, folder, deadline)
         answers = [Answer.model_validate(row) for row in read_jsonl(folder / PREDICTIONS)]
+        sampling.settle(folder)
         _take_away(folder)
-    _refuse_other_answers(answers, asked, made)
+    _refuse_other_answers(answers, rows, served_by)
     return answers
 
 
-def _wait(jobs: JobStore, spec: SampleSpec, folder: Path, deadline: float) -> None:
-    """Start or find the job, and wait until it has answered."""
-    state = jobs.start(spec).state
-    while state not in ENDED:
+def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None:
+    """Wait until the job has answered."""
+    while job.state not in ENDED:
         if time.monotonic() >= deadline:
-            raise ValueError(
-                f"{spec.model_id!r} is still answering the sealed rows in {folder}; call again to go on waiting"
+            raise StillAnswering(
+                f"a model is still answering the sealed rows in {folder}; call again to go on waiting", job
             )
         time.sleep(POLL_S)
-        state = jobs.status(spec.job_id).state
-    if state != "succeeded":
+        job = jobs.status(job.job_id)
+    if job.state != "succeeded":
         (folder / TEXTS).unlink(missing_ok=True)
-        # Not its last words: a traceback may quote what it worked on.
-        raise ValueError(
-            f"the job that asks {spec.model_id!r} about the sealed rows {state}; its log is in {folder}, and calling "
-            "again starts it afresh"
-        )
+        tell_failure_once(folder, job, sealed=True)
+        raise ValueError(f"the job that asks about the sealed rows was {job.state}; calling again starts it afresh")
 
 
 def _take_away(folder: Path) -> None:
@@ -104,14 +102,15 @@ def _take_away(folder: Path) -> None:
     shutil.rmtree(rest)
 
 
-def _refuse_other_answers(answers: Sequence[Answer], asked: Sequence[dict[str, str]], made: TrainResult) -> None:
-    if [answer.id for answer in answers] != [row["id"] for row in asked]:
-        raise ValueError(f"{made.model_id!r} did not answer each sealed row once, in order; call again")
-    others = sum(answer.served_by.digest != made.digest for answer in answers)
+def _refuse_other_answers(answers: Sequence[Answer], rows: Sequence[Example], served_by: ServedBy) -> None:
+    model = served_by.model_id
+    if [answer.id for answer in answers] != [row.id for row in rows]:
+        raise ValueError(f"{model!r} did not answer each sealed row once, in order; call again")
+    others = sum(answer.served_by.digest != served_by.digest for answer in answers)
     if others:
         raise ValueError(
-            f"{others} of {len(answers)} answers to the sealed rows were not given by {made.model_id!r} as it was "
-            "trained; call again"
+            f"{others} of {len(answers)} answers to the sealed rows were not given by {model!r} as it was measured on "
+            "the diagnose rows; measure it again with sample_model and evaluate_model, or in the next cycle"
         )
 
 

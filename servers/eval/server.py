@@ -1,10 +1,11 @@
 """The eval server: measures on the open split, judges on the sealed one, and is the only one that opens it."""
 
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from servers.core.arms import load_arm
+from servers.core.arms import kind_of, load_arm
 from servers.core.backends import Backends
 from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
@@ -16,16 +17,19 @@ from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.served import Activity
 from servers.core.services import Services
 from servers.core.source_splits import splits_of_source
+from servers.core.student import FAMILY
 from servers.core.task import Dimension, GateRules, Recipe, Scale, Task
-from servers.core.tracking import LocalTracker
+from servers.core.tracking import coordinates, tracker_for
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.eval.asking import Asking, Sampled
 from servers.eval.choosing import Choosing
 from servers.eval.comparing import ModelComparison, compare_evaluations, one_champion
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.sampling import Sampling
 from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
@@ -79,6 +83,8 @@ class EvaluationResult(Wire):
     differs_from_base: Activity | None
     run_id: str
     run_url: str
+    tracking_note: str | None
+    """Why the rows cannot be read at W&B yet; null where they can, and where W&B is not in use."""
     next: str
 
 
@@ -104,17 +110,25 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     """The eval server over one artifacts folder, for one task."""
     room, services = Room("eval", INSTRUCTIONS, workspace), services or Services()
     datasets, evaluations = DatasetStore(workspace), EvaluationStore(workspace)
-    custody, judge = Custody(workspace, task), Judge(workspace, task)
+    custody, judge = Custody(workspace, task), Judge(workspace, task, services)
+    sampling = Sampling(workspace, task, services)
+    asking = Asking(workspace, custody, sampling, judge)
     choosing = Choosing(workspace)
-    tracker = LocalTracker(workspace.tracking_file)
-    entity, project = services.coordinates(task.name)
-    measuring = Measuring(task, evaluations, tracker, entity, project)
+    tracker = tracker_for(workspace, services)
+
+    @cache
+    def place() -> tuple[str, str]:
+        """Entity and project; with a key's own entity, W&B is asked for it once."""
+        return coordinates(workspace, services, task.name)
+
+    measuring = Measuring(task, evaluations, tracker, place)
 
     @room.reads()
     def describe_task() -> TaskDescription:
         """Say what is read from a text, on which scale, what each metric means, and what the gate demands.
         Next: prepare_dataset.
         """
+        entity, project = place()
         return TaskDescription(
             task=task.name,
             title=cleaned(task.title),
@@ -171,9 +185,20 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             write_json(path, found.model_dump(mode="json", by_alias=True))
         return found
 
-    @room.writes()
+    @room.writes(locked=False)  # it waits for a job
+    def sample_model(
+        cycle: CycleId, model: ModelId, split: Literal["diagnose", "gate"], approve_usd: float | None = None
+    ) -> Sampled:
+        """Have a model that answers in a job ('prompt', 'teacher', a fine-tuned one) answer a split's rows; sealed
+        answers stay sealed. While it runs, call again, which waits. Next: evaluate_model, for the gate gate_candidate.
+        """
+        ask = asking.on_diagnose if split == "diagnose" else asking.on_gate
+        return ask(cycle, model, approve_usd)
+
+    @room.writes(locked=False)  # W&B may be slow, and nobody has to wait for it
     def evaluate_model(
-        cycle: CycleId, model: Annotated[str, Field(description="model id, 'constant', 'rule' or 'champion'")]
+        cycle: CycleId,
+        model: Annotated[str, Field(description="model id, 'constant', 'rule', 'student', 'prompt' or 'champion'")],
     ) -> EvaluationResult:
         """Measure a model on the diagnose split and log the run and one trace a row.
         Next: the W&B tools, which read it back; for a candidate compare_models, then gate_candidate.
@@ -181,15 +206,24 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         opened = needs_open(workspace, cycle)
         card = datasets.card(opened.dataset, opened.dataset_version)
         custody.refuse_other_task(card)
-        arm = load_arm(
-            opened.champion if model == "champion" else model, workspace, task, datasets.train(card.name, card.root)
-        )
-        return _result(measuring.evaluate(cycle, card, datasets.diagnose(card.name, card.fingerprint), arm))
+        model = opened.champion if model == "champion" else model
+        examples = datasets.diagnose(card.name, card.fingerprint)
+        place()
+        with workspace.writing("eval.evaluate_model"):
+            if kind_of(model) is not None:
+                asked = sampling.asked_on_diagnose(card, model)
+                made = measuring.evaluate_asked(cycle, card, examples, asked)
+            else:
+                # The baseline of a fine-tuned model learns from the rows that this one learned from.
+                version = card.fingerprint if model == FAMILY else card.root
+                arm = load_arm(model, workspace, task, datasets.train(card.name, version))
+                made = measuring.evaluate(cycle, card, examples, arm)
+        return _result(made, tracker.publish(made.entity, made.project))
 
     @room.reads()
     def get_evaluation(evaluation_id: EvaluationId) -> EvaluationResult:
         """Show one evaluation again. Next: list_failures."""
-        return _result(evaluations.verified(evaluation_id))
+        return _result(evaluations.verified(evaluation_id), None)
 
     @room.reads()
     def list_failures(
@@ -246,12 +280,16 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """
         return choosing.choose(cycle)
 
-    @room.writes()
+    @room.writes(locked=False)  # as evaluate_model
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
         """Judge a candidate against the champion on the sealed split; writes gate.json and spends one verdict.
         Asking again for the same pair is free. Next: promote_model if it says promote, else write_playbook.
         """
-        return judge.gate(cycle, candidate)
+        where = place()
+        with workspace.writing("eval.gate_candidate"):
+            document = judge.gate(cycle, candidate)
+        tracker.publish(*where)
+        return document
 
     return room
 
@@ -260,7 +298,7 @@ def _in_words(dimension: Dimension) -> Dimension:
     return dimension.model_copy(update={"low": cleaned(dimension.low), "high": cleaned(dimension.high)})
 
 
-def _result(evaluation: Evaluation) -> EvaluationResult:
+def _result(evaluation: Evaluation, tracking_note: str | None) -> EvaluationResult:
     return EvaluationResult(
         evaluation_id=evaluation.evaluation_id,
         model=evaluation.model,
@@ -275,5 +313,6 @@ def _result(evaluation: Evaluation) -> EvaluationResult:
         differs_from_base=evaluation.differs_from_base,
         run_id=evaluation.run_id,
         run_url=evaluation.run_url,
+        tracking_note=tracking_note,
         next="compare_models or gate_candidate for a candidate; list_failures for the worst rows",
     )

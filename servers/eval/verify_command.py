@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from servers.core.services import Services
 from servers.core.settings import load_settings
 from servers.eval.custody import Custody
 from servers.eval.verifying import Verification, Verifier
@@ -25,11 +26,12 @@ def run(words: Sequence[str]) -> int:
     """Verify a cycle and print what was found."""
     asked = _parser().parse_args(words)
     try:
-        workspace, task = load_settings(asked.config, asked.artifacts, asked.task).open()
+        settings = load_settings(asked.config, asked.artifacts, asked.task)
+        workspace, task = settings.open()
     except ValueError as error:
         return _complain(str(error))
     try:
-        found = Verifier(workspace, Custody(workspace, task)).verify(asked.cycle, asked.again)
+        found = Verifier(workspace, Custody(workspace, task), Services.here(settings)).verify(asked.cycle, asked.again)
     except ValueError as error:
         return _complain(str(error))
     except PermissionError as error:

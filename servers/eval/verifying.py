@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from servers.core.answers import Answer
-from servers.core.arms import ConstantArm, RuleArm, answers_of, load_arm
+from servers.core.arms import ConstantArm, RuleArm, answers_of, kind_of, load_arm
 from servers.core.cycle_files import Opening, document, opening
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, read_json
@@ -16,11 +16,13 @@ from servers.core.gate import Told, Verdict, level_for_next, shown, verdict_id_f
 from servers.core.models import Gone, trained_model
 from servers.core.recipes import PLAN_FILE
 from servers.core.registry import Registry
+from servers.core.services import Services
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.deciding import Question, Role, decide
 from servers.eval.open_evidence import OpenEvidence
+from servers.eval.sampling import Sampling
 from servers.eval.sealed_sampling import sample_sealed
 from servers.eval.verdicts import GateDocument, carries, records
 
@@ -56,8 +58,8 @@ class Verification(Wire):
 class Verifier:
     """Recomputes the verdicts of one artifacts folder."""
 
-    def __init__(self, workspace: Workspace, custody: Custody) -> None:
-        self._workspace, self._custody = workspace, custody
+    def __init__(self, workspace: Workspace, custody: Custody, services: Services | None = None) -> None:
+        self._workspace, self._custody, self._services = workspace, custody, services or Services()
         self._datasets, self._open = DatasetStore(workspace), OpenEvidence(workspace)
 
     def verify(self, cycle: str, ask_again: bool) -> Verification:
@@ -168,16 +170,23 @@ class Verifier:
     ) -> Iterator[Point]:
         for role, served in question.models.items():
 
-            def words(model: str = served.model_id) -> list[str]:
-                return [f"{answer.served_by.digest} {answer.text}" for answer in self._ask(card, question, model, rows)]
+            def words(role: Role = role) -> list[str]:
+                return [f"{answer.served_by.digest} {answer.text}" for answer in self._ask(card, question, role, rows)]
 
             before = [f"{served.digest} {answer.text}" for answer in kept[role]]
-            yield _checked(f"{role} asked again", words, before, f"{served.model_id}, word for word")
+            point = _checked(f"{role} asked again", words, before, f"{served.model_id}, word for word")
+            if point.finding == "differs" and kind_of(served.model_id) is not None:
+                # A graphics card, or a service that batches, rounds otherwise from one time to the next.
+                detail = f"{served.model_id} answers in other words this time, as a model that is served may"
+                point = point.model_copy(update={"finding": "cannot be checked", "detail": detail})
+            yield point
 
-    def _ask(self, card: Card, question: Question, model: str, rows: list[Example]) -> list[Answer]:
+    def _ask(self, card: Card, question: Question, role: Role, rows: list[Example]) -> list[Answer]:
         """A model's answers: a trained one's in a process of its own, that sees no label."""
+        model = question.models[role].model_id
         if model not in (ConstantArm.model_id, RuleArm.model_id):
-            return sample_sealed(self._workspace, question.task, card, trained_model(self._workspace, model), rows)
+            sampling = Sampling(self._workspace, question.task, self._services)
+            return sample_sealed(sampling, card, model, question.models[role], rows)
         arm = load_arm(model, self._workspace, question.task, self._datasets.train(card.name, card.root))
         return answers_of(arm, rows)
 

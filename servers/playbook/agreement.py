@@ -3,19 +3,26 @@
 Runs: every figure of the summary. Counts: as many root traces as rows were scored. Traces: text, target, answer and
 errors of the row. Runs and traces that the eval server did not write are nobody's evidence, and are left alone, unless
 they claim to belong to one of its evaluations.
+
+What is compared is what is said, not how: a number may come as a text, as an integer, or rounded to its digits, a
+mapping as JSON, nothing as null, NaN or not at all, and a long text cut at its end.
 """
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from servers.core.evaluations import Evaluation, ScoredRow
 from servers.core.words import cleaned
+from servers.playbook.documents import is_unmeasured, mapping, number
 from servers.playbook.replies import ReportedCount, ReportedRun, ReportedTrace
 
 TOLERANCE = 1e-6  # a number loses nothing in JSON; this covers trackers that keep fewer digits
+ROUNDED_TO = range(2, 7)  # decimals of a number that may be a rounded one; half a hundredth of a point decides nothing
+MIN_CUT_CHARS = 20  # of a text that was cut: fewer say nothing about whose it is
 SECONDARY = {"parse_error", "intent_score", "constraint_match", "slot_exact_match"}  # compared where they came
-CUT = "..."  # how the official server ends a text that it cut
+CUTS = ("...", "…")  # how servers end a text that they cut
 
 
 def check_run(run: ReportedRun, evaluation: Evaluation) -> None:
@@ -42,7 +49,8 @@ def check_count(count: ReportedCount, cycle: str, evaluations: Sequence[Evaluati
     Raises:
         ValueError: traces are missing or too many.
     """
-    here = [e for e in evaluations if (e.entity, e.project) == (count.entity, count.project)]
+    place = f"{count.entity}/{count.project}".lower()
+    here = [e for e in evaluations if f"{e.entity}/{e.project}".lower() == place]
     filters = {key: value for key, value in count.filters.items() if key != "trace_roots_only"}
     asked = filters.get("attributes")
     everything = sum(e.n for e in here)
@@ -76,40 +84,69 @@ def check_trace(trace: ReportedTrace, row: ScoredRow, text_name: str) -> None:
         "json_valid": row.json_valid,
     }
     for name, value in expected.items():
-        if name not in trace.output:
+        if name not in trace.output and value is not None:
             raise ValueError(
                 f"{what} came without {name}; ask for fewer traces, with inputs, output and attributes; "
                 "nothing was recorded"
             )
-        _compare(what, name, trace.output[name], value)
+        _compare(what, name, trace.output.get(name), value)
     for name in SECONDARY & trace.output.keys():
         _compare(what, name, trace.output[name], getattr(row, name))
     for name, said in (("mode", row.mode), ("split", row.scenario)):
-        _compare(what, name, trace.attributes.get(name, said), said)
+        _compare(what, name, trace.attributes.get(name) or said, said)
     text = trace.inputs.get(text_name)
     if not isinstance(text, str):
         raise ValueError(f"{what} came without its {text_name}; ask for inputs; nothing was recorded")
-    was_cut = text.endswith(CUT) and row.text.startswith(text.removesuffix(CUT))
-    if text != row.text and not was_cut:
-        raise ValueError(_disagreement(what, text_name, text, row.text))
+    _compare(what, text_name, text, row.text)
 
 
 def _compare(what: str, name: str, reported: Any, written: Any) -> None:
     if isinstance(written, Mapping):
-        if not isinstance(reported, Mapping) or set(reported) != set(written):
+        # A tracker may say in the mapping what kind of object it was.
+        parts = {key: value for key, value in mapping(reported).items() if key in written or not key.startswith("_")}
+        if set(parts) != set(written):
             raise ValueError(_disagreement(what, name, reported, written))
         for key, value in written.items():
-            _compare(what, f"{name}.{key}", reported[key], value)
+            _compare(what, f"{name}.{key}", parts[key], value)
     elif not _same(reported, written):
         raise ValueError(_disagreement(what, name, reported, written))
 
 
 def _same(reported: Any, written: Any) -> bool:
-    if isinstance(written, bool) or written is None or isinstance(reported, bool):
-        return reported is written
-    if isinstance(written, str) or not isinstance(reported, (int, float)):
-        return bool(reported == written)
-    return math.isclose(reported, written, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if written is None:
+        return is_unmeasured(reported)
+    if isinstance(written, bool):
+        return (
+            reported == written if isinstance(reported, (bool, int)) else str(reported).lower() == str(written).lower()
+        )
+    if isinstance(written, str):
+        return isinstance(reported, str) and _is_same_text(reported, written)
+    value = number(reported)
+    if value is None:
+        return False
+    return math.isclose(value, written, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or _is_rounded(value, written)
+
+
+def _is_rounded(value: float, written: float) -> bool:
+    """Whether a number is another one with fewer decimals: nearer than half of its own last one."""
+    return any(
+        abs(value - written) <= 0.500001 * 10.0**-decimals
+        and math.isclose(value, round(value, decimals), abs_tol=1e-12)
+        for decimals in ROUNDED_TO
+    )
+
+
+def _is_same_text(reported: str, written: str) -> bool:
+    said, meant = _plain(reported), _plain(written)
+    if said == meant:
+        return True
+    beginning = next((said.removesuffix(cut) for cut in CUTS if said.endswith(cut)), None)
+    return beginning is not None and len(beginning) >= MIN_CUT_CHARS and meant.startswith(beginning)
+
+
+def _plain(text: str) -> str:
+    """A text as it is drawn: one spelling of letters with marks, and of line ends."""
+    return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
 
 
 def _disagreement(what: str, name: str, reported: Any, written: Any) -> str:

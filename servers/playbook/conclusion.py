@@ -11,7 +11,8 @@ from servers.core.words import cleaned
 from servers.playbook.facts import Facts
 from servers.playbook.report.view import Outcome, Role
 
-ROLES: tuple[Role, ...] = ("constant", "rule", "champion", "candidate")
+BASELINES: tuple[Role, ...] = ("constant", "rule", "student", "prompt", "teacher")
+ROLES: tuple[Role, ...] = (*BASELINES, "champion", "candidate")
 REASON_CHARS = 500
 
 
@@ -65,8 +66,7 @@ def conclude(facts: Facts, stop_reason: str | None) -> Conclusion:
 def by_role(facts: Facts) -> dict[Role, Evaluation | None]:
     """The cycle's evaluations by role; a constant in service stands under both names."""
     return {
-        "constant": facts.evaluations.get("constant"),
-        "rule": facts.evaluations.get("rule"),
+        **{role: facts.evaluations.get(role) for role in BASELINES},
         "champion": facts.champion,
         "candidate": facts.candidate,
     }

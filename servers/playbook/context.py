@@ -15,7 +15,7 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
-from servers.playbook.agreement import check_count, check_run, check_trace
+from servers.playbook.agreement import CUTS, check_count, check_run, check_trace
 from servers.playbook.replies import COUNTS, RUNS, TRACES, Call, Replies, ReportedRun, ReportedTrace, read_replies
 from servers.playbook.snapshot import (
     SNAPSHOT,
@@ -84,7 +84,7 @@ def record(
     champion = store.find(cycle, opening.champion)
     if champion is None:
         raise ValueError(f"{cycle} has no evaluation of its champion {opening.champion!r}; call evaluate_model first")
-    replies = read_replies(calls)
+    replies = _spelt_as_here(read_replies(calls), everything)
     known = _checked(store, task, cycle, replies, everything)
     failures = failures_from([(trace, row) for trace, row in known if row.run_id == champion.run_id], task)
     _needs_everything(replies, champion, failures, remedied)
@@ -118,7 +118,7 @@ def _checked(
     rows = {row.trace_id: row for evaluation in ours for row in store.rows(evaluation.evaluation_id)}
     known = []
     for trace in replies.traces:
-        row, claimed = rows.get(trace.trace_id), trace.attributes.get("evaluation_id")
+        row, claimed = _row_of(trace, rows), trace.attributes.get("evaluation_id")
         if any(claimed == evaluation.run_id for evaluation in ours) and (row is None or row.run_id != claimed):
             raise ValueError(
                 f"trace {trace.trace_id}: evaluation_id is {claimed!r} in the reply, but the eval server wrote no such "
@@ -126,8 +126,28 @@ def _checked(
             )
         if row is not None:
             check_trace(trace, row, task.text_name)
-            known.append((trace, row))
+            known.append((trace.model_copy(update={"trace_id": row.trace_id}), row))
     return known
+
+
+def _spelt_as_here(replies: Replies, everything: Mapping[str, Evaluation]) -> Replies:
+    """The replies with our own runs' ids as we write them; a tracker may keep no capitals."""
+    spelling = {run_id.lower(): run_id for run_id in everything}
+    runs = [run.model_copy(update={"run_id": spelling.get(run.run_id.lower(), run.run_id)}) for run in replies.runs]
+    return replies.model_copy(update={"runs": runs})
+
+
+def _row_of(trace: ReportedTrace, rows: Mapping[str, ScoredRow]) -> ScoredRow | None:
+    """The row that a trace stands for: by one of its ids, or, where they were cut, by evaluation and example."""
+    for name in (trace.trace_id, trace.call_id):
+        if name in rows:
+            return rows[name]
+    if not trace.trace_id.endswith(CUTS):
+        return None
+    beginning = trace.trace_id.rstrip(".…")
+    where = (trace.attributes.get("evaluation_id"), trace.inputs.get("example_id"))
+    found = [r for r in rows.values() if r.trace_id.startswith(beginning) and (r.run_id, r.example_id) == where]
+    return found[0] if found else None
 
 
 def _needs_everything(

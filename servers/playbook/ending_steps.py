@@ -1,7 +1,8 @@
 """The last steps of a cycle: note remedies, judge the candidate, put it into service, write down, close."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from servers.core.arms import kind_of
 from servers.core.registry import MIN_REMEDIES
 from servers.playbook.facts import Facts
 from servers.playbook.lessons import lessons_of
@@ -36,12 +37,21 @@ def remedy_step(facts: Facts) -> NextStep:
     return step("write_playbook", why, cycle=facts.cycle, remedies=remedies, lessons=[])
 
 
+def measuring(facts: Facts, models: Iterable[str], why: str) -> list[NextStep]:
+    """The calls that measure models which this cycle has not measured; those that answer in jobs are asked first."""
+    steps: list[NextStep] = []
+    for model in models:
+        if model in facts.evaluations:
+            continue
+        if kind_of(model) is not None and (model, "diagnose") not in facts.sampled:
+            asked = "have it answer the diagnose rows; while it runs, call again"
+            steps.append(step("sample_model", asked, cycle=facts.cycle, model=model, split="diagnose"))
+        steps.append(step("evaluate_model", why, cycle=facts.cycle, model=model))
+    return steps
+
+
 def unmeasured(facts: Facts) -> list[NextStep]:
-    return [
-        step("evaluate_model", "measure the candidate on the same rows", cycle=facts.cycle, model=model)
-        for model in facts.trained
-        if model not in facts.evaluations
-    ]
+    return measuring(facts, facts.trained, "measure the candidate on the same rows")
 
 
 def judging(facts: Facts) -> Iterator[NextStep]:
@@ -50,6 +60,12 @@ def judging(facts: Facts) -> Iterator[NextStep]:
         return
     candidate = facts.candidate
     assert candidate is not None  # all that were trained are measured
+    # The candidate first: where it is not fit for service, nobody else is asked.
+    for model in (candidate.model, facts.opening.champion, *(["prompt"] if "prompt" in facts.evaluations else [])):
+        if kind_of(model) is not None and (model, "gate") not in facts.sampled:
+            asked = "have it answer the sealed rows, its answers stay sealed; while it runs, call again"
+            yield step("sample_model", asked, cycle=facts.cycle, model=model, split="gate")
+            return
     why = "judge it on the sealed rows; compare_models shows the change on the open ones, which proves nothing"
     yield step("gate_candidate", why, cycle=facts.cycle, candidate=candidate.model)
 

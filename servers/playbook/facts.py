@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from servers.core.cycle_files import Opening, opening
+from servers.core.cycle_files import Opening, opening, sampled_in
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
@@ -45,6 +45,8 @@ class Facts:
     """Training jobs of this cycle, oldest first, with smoke runs; of a campaign the one that trains all arms."""
     recipe: dict[str, Any]
     """Hyperparameters of the champion; empty for one that was never trained, or is of another family."""
+    sampled: set[tuple[str, str]]
+    """Model and split ("diagnose", "gate") of models that answer in jobs and have."""
     known: list[Policy]
     """What closed cycles of this dataset, or of its task, showed about ways of making a candidate; oldest first."""
     champion_now: str | None
@@ -166,6 +168,7 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
         evaluations={evaluation.model: evaluation for evaluation in evaluations},
         jobs=list(_jobs(workspace, opened)),
         recipe=_recipe(workspace, opened),
+        sampled=sampled_in(workspace, cycle),
         known=concerning(policies_known(workspace), opened.dataset, card.task),
         champion_now=registry.champion(opened.dataset),
         release=history[-1] if history else None,

@@ -5,12 +5,12 @@ Markdown says only what the summary, the snapshot and the playbook hold; texts a
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from servers.core.task import Task
 from servers.playbook.book import PROVES_NOTHING, Playbook
-from servers.playbook.conclusion import ROLES
+from servers.playbook.conclusion import BASELINES, ROLES
 from servers.playbook.facts import Facts
 from servers.playbook.outlook import Plan
 from servers.playbook.prose import filled, sources_of
@@ -24,8 +24,8 @@ def before_after_csv(task: Task, summary: Summary) -> str:
     """`before_after_metrics.csv`: a metric a line on the diagnose rows; before = champion, after = candidate."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["metric", "before", "after", "difference", "constant", "rule"])
-    writer.writerows(_before_after(task, summary))
+    writer.writerow(["metric", "before", "after", "difference", *BASELINES])
+    writer.writerows(_before_after(task, summary, BASELINES))
     return file.getvalue()
 
 
@@ -59,7 +59,7 @@ def report_draft(
         "## Key results",
         f"Verdict: **{escaped(summary['verdict'])}**. {escaped(summary['reason'], 1000)}.",
         f"vector\\_mae {champion} before, {candidate} after; {PROVES_NOTHING}.",
-        table(["metric", "before", "after", "difference", "constant", "rule"], _before_after_cells(task, summary)),
+        _before_after_table(task, summary),
         *_gate(summary),
         "## Hard cases and augmentation",
         *_augmentation(facts),
@@ -81,19 +81,22 @@ def report_draft(
     return "\n\n".join(parts) + "\n"
 
 
-def _before_after(task: Task, summary: Summary) -> list[list[Any]]:
+def _before_after(task: Task, summary: Summary, baselines: Sequence[str]) -> list[list[Any]]:
     names = ["vector_mae", *(f"mae_raw_{name}" for name in task.names), *OTHER_METRICS]
 
     def row(name: str) -> list[Any]:
-        constant, rule, before, after = (_metric(summary, role, name) for role in ROLES)
+        before, after = (_metric(summary, role, name) for role in ("champion", "candidate"))
         difference = None if before is None or after is None else after - before
-        return [name, before, after, difference, constant, rule]
+        return [name, before, after, difference, *(_metric(summary, role, name) for role in baselines)]
 
     return [row(name) for name in names]
 
 
-def _before_after_cells(task: Task, summary: Summary) -> list[list[str]]:
-    return [[escaped(name), *(figure(value, 4) for value in values)] for name, *values in _before_after(task, summary)]
+def _before_after_table(task: Task, summary: Summary) -> str:
+    measured = [role for role in BASELINES if summary["diagnose"][role] is not None]
+    rows = _before_after(task, summary, measured)
+    cells = [[escaped(name), *(figure(value, 4) for value in values)] for name, *values in rows]
+    return table(["metric", "before", "after", "difference", *measured], cells)
 
 
 def _metric(summary: Summary, role: str, name: str) -> float | None:

@@ -1,13 +1,12 @@
 """Replies of a W&B MCP server, read from the words they came in.
 
 Two shapes are known: GraphQL (camelCase, `config` and `summaryMetrics` as JSON strings, config values wrapped in
-{"value": …}) and the structured form (snake_case, parsed). A reply failed when it says `is_error`, when its JSON has
-`error` or `errors` at the top, or when it found no project: any of these refuses the whole recording, because half a
-picture would pass for a whole one.
+{"value": …}) and the structured form (snake_case, parsed); either may come in any of the forms of `documents.py`. A
+reply failed when it says `is_error`, when its JSON has `error` or `errors` at the top, or when it found no project: any
+of these refuses the whole recording, because half a picture would pass for a whole one.
 """
 
 import json
-import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from servers.core.wire import Wire
 from servers.core.words import cleaned
+from servers.playbook.documents import document_in, items, mapping, number
 
 MAX_CALLS = 64
 MAX_REPLY_CHARS = 2_000_000  # a hundred full traces take a few hundred thousand
@@ -68,7 +68,9 @@ class ReportedTrace(Wire):
     """A trace as it was reported; a part that was not asked for, or was cut to pieces, is empty."""
 
     trace_id: str
-    """Without the hyphens that some trackers put in."""
+    """Without the hyphens that some trackers put in, in lower case; empty where it came without."""
+    call_id: str
+    """What the tracker calls this one call, in the same spelling."""
     entity: str
     project: str
     attributes: dict[str, Any]
@@ -102,7 +104,7 @@ def read_replies(calls: Sequence[Call]) -> Replies:
         raise ValueError("calls is empty; pass the replies of the W&B tools; nothing was recorded")
     if len(calls) > MAX_CALLS:
         raise ValueError(f"{len(calls)} calls are more than {MAX_CALLS}; pass fewer; nothing was recorded")
-    documents = [(call, _document(number, call)) for number, call in enumerate(calls, start=1)]
+    documents = [(call, _document(position, call)) for position, call in enumerate(calls, start=1)]
     runs = [run for call, document in documents if call.tool == RUNS for run in _runs(document)]
     traces = [trace for call, document in documents if call.tool == TRACES for trace in _traces(call, document)]
     entity, project = _coordinates([call for call, _ in documents])
@@ -118,15 +120,12 @@ def read_replies(calls: Sequence[Call]) -> Replies:
     )
 
 
-def _document(number: int, call: Call) -> Any:
-    what = f"reply {number} ({cleaned(call.tool, 64)})"
+def _document(position: int, call: Call) -> dict[str, Any]:
+    what = f"reply {position} ({cleaned(call.tool, 64)})"
     if call.is_error:
         raise ValueError(f"{what} is an error: {cleaned(call.text)}; nothing was recorded")
-    document = _json(call.text)
-    if isinstance(document, dict) and set(document) == {"result"}:  # structured content, with text or a dict inside
-        inner = document["result"]
-        document = _json(inner) if isinstance(inner, str) else inner
-    if not isinstance(document, dict):
+    document = document_in(call.text)
+    if document is None:
         if call.tool in (RUNS, COUNTS, TRACES):
             raise ValueError(f"{what} is not a JSON object: {cleaned(call.text, 120)!r}; nothing was recorded")
         return {}
@@ -140,27 +139,6 @@ def _document(number: int, call: Call) -> Any:
     return document
 
 
-def _json(text: str) -> Any:
-    """The value in a text; None where it is no JSON. A number that no float can hold counts as nothing measured."""
-    try:
-        return json.loads(text, parse_constant=lambda _: None, parse_float=_number, parse_int=_number)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _number(digits: str) -> float | int | None:
-    value = float(digits)
-    if not math.isfinite(value):
-        return None
-    return int(digits) if digits.lstrip("-").isdigit() else value
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    """A dict, a JSON text of one, or nothing."""
-    value = _json(value) if isinstance(value, str) else value
-    return value if isinstance(value, dict) else {}
-
-
 def _words(value: Any, limit: int = 200) -> str | None:
     return cleaned(value, limit) if isinstance(value, str) and value else None
 
@@ -168,7 +146,7 @@ def _words(value: Any, limit: int = 200) -> str | None:
 def _coordinates(calls: Sequence[Call]) -> tuple[str | None, str | None]:
     """The entity and project that were asked about, from the first call that names them."""
     for call in calls:
-        arguments = _mapping(call.arguments.get("variables")) | call.arguments
+        arguments = mapping(call.arguments.get("variables")) | call.arguments
         entity = _words(arguments.get("entity_name") or arguments.get("entity"))
         project = _words(arguments.get("project_name") or arguments.get("project"))
         if entity and project:
@@ -183,7 +161,9 @@ def _viewer(document: Mapping[str, Any]) -> str | None:
 
 def _runs(document: Mapping[str, Any]) -> Iterator[ReportedRun]:
     for node in _nodes(document):
-        run_id = _words(node.get("name") if "displayName" in node or "jobType" in node else node.get("id"), 64)
+        # In GraphQL the id is a number of the database's, and the name is what the run was started with.
+        speaks_graphql = node.keys() & {"displayName", "jobType", "summaryMetrics"}
+        run_id = _words((node.get("name") if speaks_graphql else node.get("id")) or node.get("id"), 64)
         if run_id is None:
             continue
         yield ReportedRun(
@@ -194,8 +174,8 @@ def _runs(document: Mapping[str, Any]) -> Iterator[ReportedRun]:
             state=_words(node.get("state")),
             created_at=_words(node.get("createdAt") or node.get("created_at")),
             url=_words(node.get("url"), 500),
-            config=dict(list(_settings(_mapping(node.get("config"))))[:MAX_SETTINGS]),
-            summary=dict(list(_figures(_mapping(node.get("summaryMetrics") or node.get("summary"))))[:MAX_FIGURES]),
+            config=dict(list(_settings(mapping(node.get("config"))))[:MAX_SETTINGS]),
+            summary=dict(list(_figures(mapping(node.get("summaryMetrics") or node.get("summary"))))[:MAX_FIGURES]),
         )
 
 
@@ -229,37 +209,59 @@ def _settings(config: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterato
 
 def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in summary.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not str(key).startswith("_"):
-            yield cleaned(str(key), 100), value
+        inner = (
+            next((value[name] for name in ("value", "last") if name in value), None) if _is_wrapped(value) else value
+        )
+        if (figure := number(inner)) is not None and not str(key).startswith("_"):
+            yield cleaned(str(key), 100), figure
+
+
+def _is_wrapped(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.keys() & {"value", "last"})
 
 
 def _count(call: Call, document: Mapping[str, Any]) -> ReportedCount:
-    total, roots = document.get("total_count"), document.get("root_traces_count")
-    if not isinstance(total, int) or not isinstance(roots, int):
+    total, roots = number(document.get("total_count")), number(document.get("root_traces_count"))
+    if total is None or roots is None:
         raise ValueError(f"the reply of {COUNTS} has no total_count and root_traces_count; nothing was recorded")
+    entity, project = _asked_about(call)
     return ReportedCount(
-        entity=_words(call.arguments.get("entity_name")) or "",
-        project=_words(call.arguments.get("project_name")) or "",
-        filters=_mapping(call.arguments.get("filters")),
-        total=total,
-        roots=roots,
+        entity=entity,
+        project=project,
+        filters=mapping(call.arguments.get("filters")),
+        total=int(total),
+        roots=int(roots),
     )
 
 
 def _traces(call: Call, document: Mapping[str, Any]) -> Iterator[ReportedTrace]:
-    traces = document.get("traces")
-    for trace in traces if isinstance(traces, list) else []:
-        if not isinstance(trace, dict) or not (trace_id := trace.get("trace_id") or trace.get("id")):
+    entity, project = _asked_about(call)
+    found = next((rows for key in ("traces", "calls", "items", "results") if (rows := items(document.get(key)))), [])
+    for trace in found:
+        trace_id, call_id = _id(trace.get("trace_id")), _id(trace.get("id"))
+        if not trace_id and not call_id:
             continue
         yield ReportedTrace(
-            trace_id=cleaned(str(trace_id), 64).replace("-", ""),
-            entity=_words(call.arguments.get("entity_name")) or "",
-            project=_words(call.arguments.get("project_name")) or "",
-            attributes=_mapping(trace.get("attributes")),
-            inputs=_mapping(trace.get("inputs")),
-            output=_mapping(trace.get("output")),
+            trace_id=trace_id or call_id,
+            call_id=call_id,
+            entity=entity,
+            project=project,
+            attributes=mapping(trace.get("attributes")),
+            inputs=mapping(trace.get("inputs")),
+            output=mapping(trace.get("output")),
         )
 
 
+def _asked_about(call: Call) -> tuple[str, str]:
+    asked = call.arguments
+    entity, project = (asked.get(f"{name}_name") or asked.get(name) for name in ("entity", "project"))
+    return _words(entity) or "", _words(project) or ""
+
+
+def _id(value: Any) -> str:
+    return cleaned(value, 64).replace("-", "").lower() if isinstance(value, str) else ""
+
+
 def _left_out(document: Mapping[str, Any]) -> bool:
-    return bool(_mapping(document.get("metadata")).get("truncation_applied"))
+    said = mapping(document.get("metadata"))
+    return bool(said.get("truncation_applied") or said.get("truncation_dropped_count") or document.get("truncated"))

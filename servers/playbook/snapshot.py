@@ -15,6 +15,7 @@ from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.playbook.documents import is_unmeasured, mapping, number
 from servers.playbook.replies import Call, Replies, ReportedCount, ReportedRun, ReportedTrace
 
 SNAPSHOT = "mcp_eval_snapshot.json"
@@ -120,7 +121,10 @@ def snapshot_from(
         "failures_len": len(failures),
         "recent_runs": _newest(run for run in runs if run.run_id in jobs),
         "other_runs": _newest(run for run in runs if run.run_id not in jobs and run.run_id not in evaluations),
-        "trace_project_selected": next(_place(trace) for trace in replies.traces if trace.trace_id in of_champion),
+        "trace_project_selected": next(
+            (_place(trace) for trace in replies.traces if of_champion & {trace.trace_id, trace.call_id}),
+            _place(replies.traces[0]),
+        ),
         "trace_project_candidates": [
             {"project": _place(count), "total_count": count.total, "root_traces_count": count.roots}
             for count in replies.counts
@@ -148,16 +152,25 @@ def _failure(trace: ReportedTrace, row: ScoredRow, task: Task) -> Failure:
         mode=cleaned(str(trace.attributes.get("mode", row.mode)), 64),
         scenario=cleaned(str(trace.attributes.get("split", row.scenario)), 64),
         request_text=cleaned(trace.inputs[task.text_name]),
-        json_valid=said["json_valid"],
-        parse_error=None if said.get("parse_error") is None else cleaned(said["parse_error"], 200),
-        abs_error_by_dim=said["abs_error_by_dim"],
-        mae_raw=said["mae_raw"],
-        intent_score=said.get("intent_score"),
-        constraint_match=said.get("constraint_match"),
-        slot_exact_match=said.get("slot_exact_match"),
-        target_vector=said["target"],
-        predicted_vector=said["prediction"],
+        json_valid=_flag(said["json_valid"]),
+        parse_error=None if is_unmeasured(said.get("parse_error")) else cleaned(str(said["parse_error"]), 200),
+        abs_error_by_dim=_numbers(said["abs_error_by_dim"]),
+        mae_raw=float(said["mae_raw"]),
+        intent_score=number(said.get("intent_score")),
+        constraint_match=None if is_unmeasured(said.get("constraint_match")) else _flag(said["constraint_match"]),
+        slot_exact_match=number(said.get("slot_exact_match")),
+        target_vector=_numbers(said["target"]),
+        predicted_vector=None if is_unmeasured(said.get("prediction")) else _numbers(said["prediction"]),
     )
+
+
+def _numbers(said: Any) -> dict[str, float]:
+    """Values by dimension, which may have come as texts."""
+    return {name: float(value) for name, value in mapping(said).items() if number(value) is not None}
+
+
+def _flag(said: Any) -> bool:
+    return str(said).lower() in ("true", "1")
 
 
 def _figures(run: ReportedRun, evaluation: Evaluation) -> dict[str, float]:

@@ -7,12 +7,14 @@ calls may choose others. Following the list always ends the cycle.
 import json
 from collections.abc import Iterator
 
+from servers.core.arms import PROMPT, TEACHER
 from servers.core.campaign import Campaign
 from servers.core.evaluations import Evaluation
 from servers.core.jobs import ENDED
 from servers.core.registry import MIN_REMEDIES
+from servers.core.student import FAMILY
 from servers.core.task import Task
-from servers.playbook.ending_steps import ending, judging, remedies_wanted, remedy_step, stop
+from servers.playbook.ending_steps import ending, judging, measuring, remedies_wanted, remedy_step, stop
 from servers.playbook.facts import Facts
 from servers.playbook.making_steps import campaign_steps, lacking, new_rows, suggestion_for, training
 from servers.playbook.next_step import NextStep, step
@@ -65,9 +67,8 @@ def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
         yield step("get_job", "wait for the training", job_id=waiting[-1].job_id, wait_s=20)
     elif facts.overtaken:
         yield from stop(facts, f"the champion is {facts.champion_now} now, no longer {opened.champion}")
-    elif missing := [model for model in _to_measure(facts, task) if model not in facts.evaluations]:
-        for model in missing:
-            yield step("evaluate_model", "measure it on the diagnose rows", cycle=cycle, model=model)
+    elif missing := measuring(facts, _to_measure(facts, task), "measure it on the diagnose rows"):
+        yield from missing
     elif facts.snapshot is None:
         yield from _reading_back(facts)
     elif facts.diagnosis is None:
@@ -96,8 +97,15 @@ def _wants_rows(facts: Facts, task: Task) -> bool:
 
 
 def _to_measure(facts: Facts, task: Task) -> list[str]:
-    baselines = ["constant", "rule"] if task.keywords else ["constant"]
-    return list(dict.fromkeys([*baselines, facts.opening.champion]))
+    opened, backends = facts.opening, facts.opening.backends
+    models = ["constant", *(["rule"] if task.keywords else [])]
+    if not backends.is_embedded("model"):
+        models.append(FAMILY)  # what a fine-tuned model has to beat
+    if backends.prompt is not None:
+        models.append(PROMPT)
+    if opened.kind == "begin" and not backends.is_embedded("teacher"):
+        models.append(TEACHER)  # once: how far the task can be learned from its labels
+    return list(dict.fromkeys([*models, opened.champion]))
 
 
 def _reading_back(facts: Facts) -> Iterator[NextStep]:

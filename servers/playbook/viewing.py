@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from servers.core.arms import FINE_TUNED
 from servers.core.definitions import definitions_for
 from servers.core.disk import digest, now, read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.student import FAMILY
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.playbook import viewing_work as work
@@ -134,7 +136,7 @@ def _backends(facts: Facts) -> list[BackendShown]:
     backends = facts.opening.backends
     shown = [
         BackendShown(part=part, label=label, embedded=backends.is_embedded(part))
-        for part, label in backends.model_dump().items()
+        for part, label in backends.model_dump(exclude_none=True).items()
     ]
     if facts.snapshot is not None:
         server = facts.snapshot["server"]
@@ -152,11 +154,23 @@ def _warnings(facts: Facts) -> list[str]:
         notes.append(f"{candidate.n_invalid} of {candidate.n} answers of the candidate were not valid")
     if candidate is not None and candidate.metrics.get("p95_inference_latency_ms") is None:
         notes.append("the candidate's latency was not measured")
+    student = facts.evaluations.get(FAMILY)
+    served = candidate or facts.champion
+    if student is not None and served is not None and served.arm == FINE_TUNED and not _is_below(served, student):
+        notes.append(
+            f"{served.model} is not better on the diagnose rows than a CPU student that learns from the same rows in a "
+            f"second: {served.metrics['vector_mae']:.2f} against {student.metrics['vector_mae']:.2f} points"
+        )
     if facts.snapshot is not None and facts.snapshot["truncated"]:
         notes.append("the W&B server left traces out of its reply")
     if facts.overtaken:
         notes.append(f"{facts.champion_now or 'nothing'} is in service, put there outside of this cycle")
     return notes
+
+
+def _is_below(ours: Evaluation, theirs: Evaluation) -> bool:
+    first, second = ours.metrics.get("vector_mae"), theirs.metrics.get("vector_mae")
+    return first is not None and second is not None and first < second
 
 
 def _arms(task: Task, facts: Facts) -> list[ArmShown]:

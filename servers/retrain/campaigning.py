@@ -4,6 +4,7 @@ from servers.core.campaign import Arm, Campaign, campaign_with
 from servers.core.cycle_files import needs_unjudged
 from servers.core.dataset import DatasetStore
 from servers.core.disk import digest
+from servers.core.families import worked_with
 from servers.core.job_files import CampaignSpec, TrainSpec
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.quotes import Quotes
@@ -12,7 +13,7 @@ from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.retrain.paying import Paying
-from servers.retrain.planning import train_spec, worked_with
+from servers.retrain.planning import train_spec
 
 
 def start_campaign(

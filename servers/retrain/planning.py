@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from servers.core.campaign import refuse_campaign
-from servers.core.cycle_files import Opening, document, needs_unjudged
+from servers.core.cycle_files import document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
-from servers.core.families import FAMILIES, Family, family_worked_with
+from servers.core.families import FAMILIES, Family, worked_with
 from servers.core.job_files import TrainSpec
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.quotes import Quote, Quotes, remote_of
@@ -76,23 +76,6 @@ def train_spec(
         remote=None if quote is None or resolved is None else remote_of(resolved, quote.timeout_s),
         recipe=None if resolved is None else resolved.recipe,
     )
-
-
-def worked_with(opened: Opening, services: Services) -> Family:
-    """What a cycle trains.
-
-    Raises:
-        ValueError: the configuration trains something else by now, or elsewhere.
-    """
-    family, base = family_worked_with(opened.backends), services.settings.model.base
-    is_same = services.family == family.name and (family is EMBEDDED or base == opened.backends.model)
-    if not is_same or services.jobs != opened.backends.jobs:
-        configured = f"{base if services.family == 'lora' else 'student'} on {services.jobs}"
-        raise ValueError(
-            f"{opened.cycle} trains {opened.backends.model} on {opened.backends.jobs}, and {configured} is configured; "
-            "set [model] and [jobs] back, or close the cycle with write_report and a stop_reason"
-        )
-    return family
 
 
 class Planning:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from servers.core.arms import load_arm
+from servers.core.arms import served_by_of
 from servers.core.cycle_files import Opening, document, needs_open, opening
 from servers.core.dataset import DatasetStore
 from servers.core.registry import CONSTANT, MIN_REMEDIES, Line, Move, Registry
@@ -105,5 +105,5 @@ class Releasing:
 
     def _digest(self, dataset: str, model: str) -> str:
         head = self._datasets.head(dataset)
-        arm = load_arm(model, self._workspace, self._task, self._datasets.train(dataset, head.root))
-        return arm.served_by.digest
+        train = self._datasets.train(dataset, head.root)
+        return served_by_of(model, self._workspace, self._task, train).digest

@@ -17,7 +17,7 @@ from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
 from servers.core.services import Services
 from servers.core.task import Task
-from servers.core.tracking import LocalTracker
+from servers.core.tracking import tracker_for
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
@@ -25,7 +25,7 @@ from servers.retrain.campaigning import start_campaign
 from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
 from servers.retrain.releasing import Releasing
-from servers.retrain.trail import log_job
+from servers.retrain.trail import log_job, publish_trail
 from servers.room import CycleId, DatasetName, ModelId, Room
 
 INSTRUCTIONS = "Trains candidates in jobs, and puts one into service once the gate has passed it. Begin: plan_retrain."
@@ -66,6 +66,8 @@ class JobResult(Wire):
     models: list[str]
     """All that the job made; several for a campaign."""
     error: str | None
+    tracking_note: str | None = None
+    """Why the run cannot be read at W&B yet; null where it can, and where W&B is not in use."""
     next: str
 
 
@@ -108,7 +110,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     jobs, registry, datasets = JobStore(workspace), Registry(workspace), DatasetStore(workspace)
     paying = Paying(workspace, services, jobs)
     planning, releasing = Planning(workspace, task, services, jobs, paying), Releasing(workspace, task)
-    tracker = LocalTracker(workspace.tracking_file)
+    tracker = tracker_for(workspace, services)
 
     def seen(job: JobStatus) -> JobResult:
         """A job as the caller sees it; one that has ended is in the tracker and the budget by then."""
@@ -165,7 +167,11 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         while job.state not in ENDED and (left := deadline - time.monotonic()) > 0:
             await anyio.sleep(min(POLL_S, left))
             job = await anyio.to_thread.run_sync(jobs.status, job_id)
-        return await anyio.to_thread.run_sync(seen, job)
+        result = await anyio.to_thread.run_sync(seen, job)
+        if job.state not in ENDED:
+            return result
+        note = await anyio.to_thread.run_sync(publish_trail, workspace, tracker, services, task.name)
+        return result.model_copy(update={"tracking_note": note})
 
     @room.reads()
     def list_jobs(limit: Annotated[int, Field(ge=1, le=100)] = 20) -> Jobs:

@@ -21,6 +21,9 @@ class InMemory:
     def last_words(self) -> str:
         return ""
 
+    def refused(self) -> str:
+        return ""
+
 
 @asynccontextmanager
 async def sessions_with(servers: Mapping[str, MCPServer[Any]]) -> AsyncIterator[Sessions]:

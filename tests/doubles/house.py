@@ -221,10 +221,16 @@ def _wandb_tools(server: MCPServer[Any], world: World) -> None:
         query: str, variables: dict[str, Any] | None = None, max_items: int = 100, items_per_page: int = 20
     ) -> str:
         """Ask W&B in GraphQL."""
-        world.called("query_wandb_tool", query=query, variables=variables)
+        state = world.called("query_wandb_tool", query=query, variables=variables)
         if "viewer" in query:
             return json.dumps({"viewer": {"username": "double", "entity": "local"}})
-        return json.dumps({"project": {"runs": {"edges": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}}})
+        summary = json.dumps({"eval/vector_mae": 20.0, "eval/n": state["settings"]["failures"]})
+        runs = [
+            {"name": f"eval-{cycle}-{opened['champion']}", "jobType": "eval", "summaryMetrics": summary}
+            for cycle, opened in state["cycles"].items()
+        ]
+        edges = [{"node": run} for run in runs]
+        return json.dumps({"project": {"runs": {"edges": edges, "pageInfo": {"hasNextPage": False}}}})
 
     @server.tool()
     def count_weave_traces_tool(entity_name: str, project_name: str, filters: dict[str, Any] | None = None) -> str:
@@ -232,7 +238,8 @@ def _wandb_tools(server: MCPServer[Any], world: World) -> None:
         state = world.called("count_weave_traces_tool", filters=filters)
         if world.calls.count("count_weave_traces_tool") <= state["settings"]["busy"]:
             return json.dumps({"error": "server_busy", "retryable": True, "retry_after_ms": 1})
-        return json.dumps({"total_count": 40, "root_traces_count": 40})
+        rows = state["settings"]["failures"]
+        return json.dumps({"total_count": rows, "root_traces_count": rows})
 
     @server.tool()
     def query_weave_traces_tool(
@@ -251,14 +258,15 @@ def _wandb_tools(server: MCPServer[Any], world: World) -> None:
         state = world.called("query_weave_traces_tool", sort_by=sort_by, limit=limit)
         if sort_by != "started_at" and not state["settings"]["sorts_by_error"]:
             return json.dumps({"error": "api_error", "message": "cannot sort by output.mae_raw"})
-        return json.dumps(
-            {"metadata": {}, "traces": [_trace(number) for number in range(state["settings"]["failures"])]}
-        )
+        evaluation = (filters or {}).get("attributes", {}).get("evaluation_id")
+        traces = [_trace(number, evaluation) for number in range(state["settings"]["failures"])]
+        return json.dumps({"metadata": {}, "traces": traces[::-1] if sort_by == "started_at" else traces})
 
 
-def _trace(number: int) -> dict[str, Any]:
-    errors = {name: 10.0 + number * (1 + place) for place, name in enumerate(DIMENSIONS)}
-    return {"trace_id": f"{number:032x}", "mae_raw": sum(errors.values()) / len(errors), "abs_error_by_dim": errors}
+def _trace(number: int, evaluation: str | None) -> dict[str, Any]:
+    errors = {name: 50.0 - number * (1 + place) for place, name in enumerate(DIMENSIONS)}
+    row = {"mae_raw": sum(errors.values()) / len(errors), "abs_error_by_dim": errors, "target": errors}
+    return {"trace_id": f"{number:032x}", **row, "attributes": {"evaluation_id": evaluation}, "output": row}
 
 
 def whole_house(world: World) -> MCPServer[Any]:

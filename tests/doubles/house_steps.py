@@ -80,9 +80,10 @@ def summary_of(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _reading(name: str, champion: str) -> list[dict[str, Any]]:
     where = {"entity_name": "local", "project_name": "etude-double"}
-    whose = {"trace_roots_only": True, "attributes": {"evaluation_id": f"eval-{name}-{champion}"}}
+    whose: dict[str, Any] = {"trace_roots_only": True, "attributes": {"evaluation_id": f"eval-{name}-{champion}"}}
     return [
-        *(_call("query_wandb_tool", query="{ viewer { entity } }") for _ in range(3)),
+        _call("query_wandb_tool", query="{ viewer { entity } }"),
+        _call("query_wandb_tool", query=f'{{ project {{ run(name: "{whose["attributes"]["evaluation_id"]}") }} }}'),
         _call("count_weave_traces_tool", **where, filters=whose),
         _call("query_weave_traces_tool", **where, filters=whose),
         _call("record_context", cycle=name),

@@ -23,8 +23,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.doubles.brains import Brain, Said, brain_named
+from tests.doubles.brains import Brain, Said, Scripted, brain_named
 from tests.doubles.loopback import LoopbackServer
+from tests.doubles.mistral_answers import Answers
 from tests.doubles.mistral_faults import (
     SILENCE_S,
     STREAM,
@@ -56,6 +57,7 @@ class MistralDouble:
         words_with_calls: Whether an assistant message in a conversation may have both; some models refuse it.
         port: Where to listen; 0 lets the system choose.
         log: Gets a line of JSON for each request.
+        answers: Answers the requests without tools, in its own way; they count for nothing else here.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class MistralDouble:
         words_with_calls: bool = True,
         port: int = 0,
         log: Path | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.brain = brain
         self.faults = list(faults)
@@ -80,6 +83,7 @@ class MistralDouble:
         self.refusals: list[str] = []
         """The words of every 400, in order."""
         self._api_key, self._style, self._usage, self._log = api_key, style, usage, log
+        self._answers = answers
         self._rules = Rules(window_tokens, style == "whole", words_with_calls)
         self._ids = _ids(style)
         self._bug: Exception | None = None
@@ -122,6 +126,10 @@ class MistralDouble:
             return await self._served(request, json.loads(await request.body()))
 
     async def _served(self, request: Request, body: dict[str, Any]) -> Response:
+        if self._answers is not None and not body.get("tools"):
+            problem = refusal(body, self._rules)
+            refused_by_rules = self._denied(request) or (JSONResponse(problem, 400) if problem else None)
+            return await self._answers.respond(request, body, refused_by_rules, lambda: self._server.hang_up(request))
         self.requests.append(body)
         self.headers.append(dict(request.headers))
         fault = self.faults.pop(0) if self.faults else None
@@ -187,6 +195,16 @@ class MistralDouble:
         return JSONResponse({"detail": "Unauthorized"}, 401)
 
 
+def serve_both(brain: Brain, answers: Answers, **options: Any) -> MistralDouble:
+    """One server for a brain, whose requests carry tools, and for questions about texts."""
+    return MistralDouble(brain, answers=answers, **options)
+
+
+def serve_answers(answers: Answers, **options: Any) -> MistralDouble:
+    """A server for questions about texts alone."""
+    return MistralDouble(Scripted([]), answers=answers, **options)
+
+
 async def _each(lines: list[str]) -> AsyncIterator[str]:
     for line in lines:
         yield line
@@ -208,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fault", action="append", default=[], help="for a request: 429:0.05, cut, none")
     parser.add_argument("--style", choices=get_args(Style), default="whole")
     parser.add_argument("--window", type=int, help="most tokens of messages")
+    parser.add_argument("--answers", type=int, help="also read and write texts of the demo's world of this seed")
     given = parser.parse_args(arguments)
     try:
         brain, faults = brain_named(given.brain), [fault_named(fault) for fault in given.fault]
@@ -221,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             window_tokens=given.window,
             port=given.port,
             log=given.log,
+            answers=None if given.answers is None else Answers(world_seed=given.answers),
         ) as double,
         suppress(KeyboardInterrupt),
     ):

@@ -4,6 +4,7 @@ from servers.core.tracking.conditions import EVERYTHING, AllOf, AnyOf, Compare, 
 from servers.core.tracking.database import TrackingError
 from servers.core.tracking.local import LocalTracker, TraceCounts
 from servers.core.tracking.records import Run, Trace, Tracker
+from servers.core.tracking.wandb_tracker import UnknownPlace, coordinates, tracker_for
 
 __all__ = [
     "EVERYTHING",
@@ -18,4 +19,7 @@ __all__ = [
     "TraceCounts",
     "Tracker",
     "TrackingError",
+    "UnknownPlace",
+    "coordinates",
+    "tracker_for",
 ]

@@ -115,6 +115,15 @@ class Tracker(Protocol):
     def save_traces(self, entity: str, project: str, traces: Sequence[Trace]) -> None:
         """Keep all of the traces or, on an error, none; each in place of an earlier one of the same id."""
 
+    def publish(self, entity: str, project: str) -> str | None:
+        """Bring what was saved to where others look for it. Never fails and may take a while; what could not be brought
+        stays here and goes with the next one.
+
+        Returns:
+            None once it is there; else why it is not yet, on one line.
+        """
+        ...
+
     def run_url(self, entity: str, project: str, run_id: str) -> str:
         """Where a person or a program finds this run again."""
         ...

@@ -13,7 +13,7 @@ from servers.core.task import Dimension, GateRules, Scale
 from servers.core.wire import Wire
 
 Outcome = Literal["promote", "hold", "undecided", "stopped"]
-Role = Literal["constant", "rule", "champion", "candidate"]
+Role = Literal["constant", "rule", "student", "prompt", "teacher", "champion", "candidate"]
 
 
 class Shown(Wire):
