@@ -24,6 +24,8 @@ _STATUS = re.compile(r"\b(401|403|404|409|429|5\d\d)\b")
 _UNREACHABLE = re.compile(
     r"refused|unreachable|timed? ?out|deadline|reset|disconnected|connection|EOF|resolve|no such host", re.IGNORECASE
 )
+_KEY_ERRORS = ("AuthenticationError", "UsageError")
+_WHILE_ASKING = "Failed to verify credentials"  # the SDK's words when the service answered something else
 SHOWN_CHARS = 240
 
 
@@ -108,9 +110,17 @@ class Sdk:
             raise ValueError("the key's account has no default entity; set [tracking] entity or WANDB_ENTITY")
         return str(entity)
 
-    def state_of(self, entity: str, project: str, run_id: str) -> str:
-        """What the service says of a run, such as "finished"."""
-        return str(self._api().run(f"{entity}/{project}/{run_id}").state)
+    def problem_with(self, place: str, run_id: str) -> str | None:
+        """Why the service does not have a run whole; None where it has. The SDK itself would not say so."""
+        run = self._api().run(f"{place}/{run_id}")
+        if run.state == "running":
+            return "its end is not there"
+        return None if _has_files_of_tables(run) else "its table is not there"
+
+    def has_table(self, place: str, run_id: str) -> bool:
+        """Whether the service has a table of this run, and the file that it stands in."""
+        run = self._api().run(f"{place}/{run_id}")
+        return any(map(_is_table, run.summary_metrics.values())) and _has_files_of_tables(run)
 
     def begin_run(self, *, anew: bool, **facts: Any) -> Any:
         """`wandb.init` under an id of ours.
@@ -158,6 +168,15 @@ class Sdk:
         return wandb.Api(timeout=max(1, round(self.patience_s)))
 
 
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("_type") == "table-file"
+
+
+def _has_files_of_tables(run: Any) -> bool:
+    names = {value["path"] for value in run.summary_metrics.values() if _is_table(value)}
+    return not names or names <= {file.name for file in run.files(names=sorted(names)) if file.size}
+
+
 def in_words(error: BaseException, server: str, key: str) -> str:
     """What went wrong with the service, in one line that says what to do; the key is not in it."""
     said = cleaned(str(error) or type(error).__name__, SHOWN_CHARS)
@@ -166,7 +185,7 @@ def in_words(error: BaseException, server: str, key: str) -> str:
     again = "what is left goes with the next etude sync"
     if isinstance(error, NotArrived):
         return f"{said}; {again}"
-    if status == 401 or type(error).__name__ in ("AuthenticationError", "UsageError"):
+    if status == 401 or (type(error).__name__ in _KEY_ERRORS and _WHILE_ASKING not in said):
         return f"W&B at {server} refused the key in WANDB_API_KEY ({said}); set another"
     if status in (403, 404):
         return f"W&B at {server} does not let this key write there ({said}); check [tracking] entity and project"
