@@ -489,7 +489,7 @@ def cancel(folder: Path, services: Services) -> None:
     """
     for place in open_folders(folder):
         spec = read_spec(place)
-        assert not isinstance(spec, CampaignSpec)  # it has no note of its own
+        assert isinstance(spec, TrainSpec | SampleSpec)  # no other kind has a note
         Following(place, spec, services).cancel()
 
 
