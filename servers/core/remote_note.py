@@ -17,6 +17,7 @@ from servers.core.job_files import (
     CampaignSpec,
     JobSpec,
     RemoteUse,
+    SampleSpec,
     TrainSpec,
     read_progress,
     read_spec,
@@ -77,7 +78,7 @@ def runs_remotely(spec: JobSpec) -> bool:
     """Whether a job is done on Hugging Face."""
     if isinstance(spec, CampaignSpec):
         return any(arm.remote is not None for arm in spec.arms)
-    return spec.remote is not None
+    return isinstance(spec, (TrainSpec, SampleSpec)) and spec.remote is not None
 
 
 def open_folders(folder: Path) -> list[Path]:
