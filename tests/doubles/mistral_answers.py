@@ -40,7 +40,7 @@ Fault = Name | tuple[Name, str | float] | None
 """What goes wrong with one request, with its value where it takes one; None is nothing."""
 
 WRITES = "You write realistic examples"
-TEACHERS_NOISE, PROMPTS_NOISE = 4.0, 16.0  # points, standard deviation
+TEACHERS_NOISE, PROMPTS_NOISE = 4.0, 22.0  # points, standard deviation
 CARELESS_SHARE = (
     0.1  # of readings of a text that was written on order: its first dimension is high, nothing else looked at
 )
