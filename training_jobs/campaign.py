@@ -6,13 +6,31 @@ cannot be trained is noted, and the others go on.
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
-from servers.core.job_files import RESULT, CampaignSpec, CampaignTrained
+from servers.core.job_files import RESULT, CampaignSpec, CampaignTrained, TrainSpec
 from training_jobs.job import VERSIONS, Job, part, run
 from training_jobs.train import train
 
 
 def campaign(job: Job[CampaignSpec]) -> None:
+    in_turn(job, train)
+
+
+def in_turn(
+    job: Job[CampaignSpec], work: Callable[[Job[TrainSpec]], None], before: Callable[[Path], object] | None = None
+) -> None:
+    """Do the work of all arms.
+
+    Args:
+        job: The campaign.
+        work: Does one arm's.
+        before: Called with the folder of each arm before its attempt begins.
+
+    Raises:
+        ValueError: no arm could be trained.
+    """
     arms = job.spec.arms
     failed: dict[str, str] = {}
     for arm in arms:
@@ -20,9 +38,12 @@ def campaign(job: Job[CampaignSpec]) -> None:
         folder = job.folder.parent / arm.job_id
         if (folder / RESULT).exists():
             continue
+        folder.mkdir(parents=True, exist_ok=True)
+        if before is not None:
+            before(folder)
         try:
             with part(folder, arm) as one:
-                train(one)
+                work(one)
         except ValueError as error:
             failed[arm.job_id] = str(error)
     if len(failed) == len(arms):

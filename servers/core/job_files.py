@@ -227,6 +227,8 @@ class SampleResult(Wire):
     seconds: float
     usage: Usage | None = None
     """Null for an arm that costs nothing."""
+    remote: RemoteUse | None = None
+    """Null where it ran on this machine."""
     versions: dict[str, str]
 
 

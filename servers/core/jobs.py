@@ -28,6 +28,7 @@ from servers.core.job_files import (
     CampaignSpec,
     JobSpec,
     Progress,
+    SampleSpec,
     State,
     TrainSpec,
     begin_attempt,
@@ -41,6 +42,7 @@ from servers.core.job_files import (
     write_pid,
     write_wire,
 )
+from servers.core.remote_note import note_for_next_attempt, open_folders, read_note, runs_remotely
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace, checked_name
@@ -49,9 +51,11 @@ ENDED = ("succeeded", "failed", "cancelled")
 LOCK_HANDLE = "ETUDE_JOB_LOCK"  # tells the job which inherited handle is its lock
 START_LOCK = "start.lock"
 TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
+REMOTE, REMOTE_CANCEL_WAIT_S = "remote", 45.0  # the program that follows a job elsewhere, and how long its end may take
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
 MESSAGE_CHARS, ERROR_CHARS = 200, 1000  # of a job's words, where its state is told
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
+TRAIN_PYTHON = SOURCE_ROOT / ".venv-train" / "bin" / "python"
 
 
 class JobStatus(Wire):
@@ -144,7 +148,11 @@ class JobStore:
     def cancel(self, job_id: str) -> JobStatus:
         """End a living job with all its processes; one that has ended stays as it is.
 
-        When this returns `cancelled`, the process is gone and will never write a result.
+        When this returns `cancelled`, the process is gone and will never write a result. What may still run for the job
+        on Hugging Face is ended as well, even where the process that followed it died long ago.
+
+        Raises:
+            ValueError: there is no such job, or what runs elsewhere could not be ended.
         """
         folder = self._folder(job_id)
         self.status(job_id)
@@ -153,6 +161,7 @@ class JobStore:
                 write_json(folder / CANCELLED, {"schema": 1, "at": now()})
                 for how, wait_s in ((signal.SIGTERM, TERMINATE_WAIT_S), (signal.SIGKILL, KILL_WAIT_S)):
                     _kill(folder, how, wait_s)
+            _cancel_elsewhere(folder)
         return self.status(job_id)
 
     def _folder(self, job_id: str) -> Path:
@@ -161,13 +170,18 @@ class JobStore:
     def _begin(self, folder: Path, spec: JobSpec, lock: int) -> None:
         """Begin an attempt: its status, its specification, and the process that inherits the lock."""
         write_pid(lock, None)
+        program: str = spec.kind
+        if runs_remotely(spec):
+            program = REMOTE
+            if not isinstance(spec, CampaignSpec):  # whose trainings have notes of their own
+                note_for_next_attempt(folder)
         progress = begin_attempt(folder)
         write_wire(folder / SPEC, spec)
         with os.fdopen(open_or_create(folder / LOG, os.O_WRONLY | os.O_APPEND), "ab") as log:
             log.write(f"{log_header(progress.attempt)} {progress.started_at}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"training_jobs.{spec.kind}", str(folder)],
+                [_interpreter(spec), "-P", "-m", f"training_jobs.{program}", str(folder)],
                 cwd=folder,
                 env=_environment(lock),
                 pass_fds=(lock,),
@@ -196,9 +210,31 @@ def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
         os.close(handle)
 
 
-def _environment(lock: int) -> dict[str, str]:
-    """The server's environment, with the lock, and this source where it is not installed."""
-    environment = {**os.environ, LOCK_HANDLE: str(lock), "PYTHONUNBUFFERED": "1"}
+def _interpreter(spec: JobSpec) -> str:
+    """Who runs a job: this interpreter, or for an adapter on this machine the one that `make setup-train` sets up.
+
+    The framework is large, so it is in an environment of its own; where there is none the job says what to do.
+    """
+    has_own = TRAIN_PYTHON.exists() and not runs_remotely(spec) and _needs_framework(spec)
+    return str(TRAIN_PYTHON) if has_own else sys.executable
+
+
+def _needs_framework(spec: JobSpec) -> bool:
+    match spec:
+        case CampaignSpec(arms=arms):
+            return any(map(_needs_framework, arms))
+        case TrainSpec(family=family):
+            return family != "student"
+        case SampleSpec(arm=arm):
+            return arm == "fine_tuned"
+    return False
+
+
+def _environment(lock: int | None) -> dict[str, str]:
+    """The server's environment, with the lock of a job that begins, and this source where it is not installed."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    if lock is not None:
+        environment[LOCK_HANDLE] = str(lock)
     if SOURCE_ROOT.name not in ("site-packages", "dist-packages"):
         places = [str(SOURCE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(places)
@@ -264,6 +300,31 @@ def _kill(folder: Path, how: signal.Signals, wait_s: float) -> None:
             with suppress(ProcessLookupError, PermissionError):  # gone since, or somebody else's: the lock tells
                 os.killpg(pid, how)
         time.sleep(0.02)
+
+
+def _cancel_elsewhere(folder: Path) -> None:
+    """End what may still run for the job on Hugging Face. The caller holds the start lock; no process follows it."""
+    if not (left := open_folders(folder)):
+        return
+    command = [sys.executable, "-P", "-m", f"training_jobs.{REMOTE}", str(folder), "--cancel"]
+    with (folder / LOG).open("ab") as log, suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment(None),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=REMOTE_CANCEL_WAIT_S,
+            check=False,
+        )
+    if left := open_folders(folder):
+        note = read_note(left[0])
+        where = note.url if note is not None and note.url else "https://huggingface.co/settings/jobs"
+        raise ValueError(
+            f"{folder.name} is not followed any more, but Hugging Face did not confirm that its job there ended; "
+            f"call cancel_job again, or end it at {where}"
+        )
 
 
 def _why(folder: Path, attempt: int) -> str:

@@ -20,11 +20,11 @@ from servers.core.job_files import RESULT, CampaignSpec, TrainSpec
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.quotes import SMOKE_TIMEOUT_S, Quote, Quotes, Resolved, most_usd
 from servers.core.recipes import PLAN_FILE
+from servers.core.remote_note import REMOTE_FILE, open_note
 from servers.core.services import Services
 from servers.core.smoke import has_succeeded, smoke_job_id, smoke_spec
 from servers.core.workspace import Workspace
 
-REMOTE_FILE = "remote.json"  # in a job's folder: what is known of it where it runs
 HALF_A_CENT = 0.005
 _KEY = re.compile(r"(?P<plan>[a-z0-9_.-]+)/(?P<job>[a-z0-9_.-]+)#(?P<attempt>[0-9]+)")
 
@@ -121,10 +121,14 @@ class Paying:
         job, attempt = self._jobs.status(match["job"]), int(match["attempt"])
         if job.attempt < attempt:
             return None
-        return job.job_id, job.attempt > attempt or job.state in ENDED
+        note = open_note(self._workspace.job_dir(job.job_id))
+        goes_on = note is not None and note.attempt == attempt  # elsewhere, whatever became of who followed it here
+        return job.job_id, not goes_on and (job.attempt > attempt or job.state in ENDED)
 
     def _key(self, plan_id: str, job_id: str) -> str:
-        """What the next attempt of a job is reserved under."""
+        """What the next attempt of a job is reserved under; the same where it goes on with what runs elsewhere."""
+        if (note := open_note(self._workspace.job_dir(job_id))) is not None:
+            return f"{plan_id}/{job_id}#{note.attempt}"
         before = self._jobs.status(job_id).attempt if self._jobs.exists(job_id) else 0
         return f"{plan_id}/{job_id}#{before + 1}"
 

@@ -174,6 +174,8 @@ class Planning:
     def _refuse_another(self, cycle: str, plan_id: str) -> None:
         """One candidate a cycle is trained; one whose training failed or was cancelled may give way to another."""
         for job in self._jobs.list():
+            if job.kind not in ("train", "smoke", "campaign"):
+                continue
             over = ("failed", "cancelled", *(["succeeded"] if job.kind == "smoke" else []))
             if (
                 job.kind != "teach"

@@ -42,7 +42,7 @@ class PriceList:
     @property
     def environment(self) -> dict[str, str]:
         """What points Hugging Face's own library here."""
-        return {"HF_TOKEN": TOKEN, "HF_ENDPOINT": self.url}
+        return {"HF_TOKEN": TOKEN, "HF_ENDPOINT": self.url, "ETUDE_HUB_WAIT_S": "0"}
 
     async def _answer(self, request: Request) -> Response:
         self.asked.append(request.url.path)
