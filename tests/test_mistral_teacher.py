@@ -23,6 +23,7 @@ from servers.core.services import Services
 from servers.core.settings import BudgetSettings, EndpointSettings, Settings
 from servers.core.teaching import MAX_TEXT_CHARS, written_text
 from servers.core.workspace import Workspace
+from servers.retrain.server import build_room as build_retrain
 from tests.asking_world import KEY, KOTONE, TEXTS, endpoint, taught, teach_job
 from tests.campaign_world import CampaignWorld
 from tests.doubles.mistral import MistralDouble, serve_answers
@@ -157,6 +158,12 @@ class Shop:
     def plan(self) -> dict[str, Any]:
         return self.do("plan_augmentation", cycle=CYCLE, focus_dimensions=["nostalgia"], new_rows=N)
 
+    async def trained_next(self) -> dict[str, Any]:
+        """The training that is planned after the teacher's job, and what is said of that job."""
+        async with Client(build_retrain(self.workspace, KOTONE, self.services).server) as client:
+            plan = await call(client, "plan_retrain", cycle=CYCLE, changes=[])
+            return plan | {"next": await call(client, "get_job", job_id=self.jobs[0].job_id)}
+
     @property
     def jobs(self) -> list[Any]:
         return JobStore(self.workspace).list()
@@ -199,9 +206,11 @@ def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_on
 
     assert made == again and made["state"] == "made" and made["dataset_version"] == shop.head != before
     assert made["added"] + sum(made["dropped"].values()) == N and made["added"] >= N // 2
+    trained = anyio.run(shop.trained_next)
     [job] = shop.jobs
     used = read_json(shop.workspace.job_dir(job.job_id) / "result.json")["usage"]
     state = Budget(shop.workspace, shop.services).state()
+    assert trained["plan_id"] and trained["next"]["next"] == "augment_dataset again, which waits"
     assert begun["job_id"] == job.job_id and job.kind == "teach" and len(answers.requests) == 3 * N == used["requests"]
     assert state.spent == used["usd"] > 0 and state.reserved == 0 and used["usd"] < plan["cost_usd"]
     new = [row for row in DatasetStore(shop.workspace).train("demo", shop.head) if row.source.startswith("teacher:")]
