@@ -63,6 +63,11 @@ class Endpoint:
             max_usd=round(at_most, 6),
         )
 
+    def paced(self, begun: EndpointSpec) -> EndpointSpec:
+        """What a job was told, with the pace that the configuration names now; its prices stay what they were."""
+        pace = {"timeout_s": self.settings.timeout_s, "concurrency": self.settings.concurrency}
+        return begun.model_copy(update=pace)
+
 
 @dataclass(frozen=True)
 class Services:
