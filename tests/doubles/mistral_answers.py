@@ -23,7 +23,7 @@ from servers.core.services import PROMPT_MODEL
 from servers.core.task import Task, load_task
 
 Name = Literal[
-    "400", "401", "403", "404", "422", "429", "500", "503",  # the value is the Retry-After header
+    "400", "401", "403", "404", "422", "429", "500", "503",  # the value is the Retry-After header; 401 repeats the key
     "reset",  # the connection breaks before a byte came
     "half",  # it breaks in the middle of the body
     "silence",  # nothing for so many seconds
@@ -115,7 +115,8 @@ class Answers:
         name, value = fault if isinstance(fault, tuple) else (fault or "", None)
         if name.isdecimal():
             headers = {} if value is None else {"Retry-After": str(value)}
-            return JSONResponse({"object": "error", "message": f"status {name}"}, int(name), headers)
+            shown = f" for {request.headers.get('authorization')}" if name in ("401", "403") else ""
+            return JSONResponse({"object": "error", "message": f"status {name}{shown}"}, int(name), headers)
         if self.refuses_format and body.get("response_format"):
             words = {"object": "error", "message": "response_format is not supported"}
             return JSONResponse(words, self.refuses_format)
