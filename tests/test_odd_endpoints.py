@@ -19,8 +19,8 @@ from servers.core.jobs import JobStatus, JobStore
 from servers.core.mistral.asker import Asker
 from servers.core.mistral.chat import Question, ServiceProblem
 from servers.core.mistral.journal import Journal
-from servers.core.services import Endpoint
-from servers.core.settings import EndpointSettings
+from servers.core.services import ASSUMED_USD_PER_MILLION, Endpoint, Services
+from servers.core.settings import EndpointSettings, PromptSettings, Settings
 from servers.core.workspace import Workspace
 from tests.asking_world import KEY, KOTONE, Waits, endpoint, sample_job
 from tests.doubles.loopback import LoopbackServer
@@ -168,3 +168,36 @@ def test_a_job_that_failed_starts_again_at_another_pace(tmp_path: Path, monkeypa
 
     assert again.attempt == 2 and "refuses the key" in (again.error or "") and len(requests) >= 2
     assert read_json(folder / SPEC)["endpoint"]["timeout_s"] == 9.0
+
+
+@pytest.mark.parametrize(
+    ("url", "has_key", "prices"),
+    [
+        ("https://api.mistral.ai", True, ASSUMED_USD_PER_MILLION),
+        ("https://eu.mistral.ai/v1", False, ASSUMED_USD_PER_MILLION),
+        ("https://router.example.org/api", True, ASSUMED_USD_PER_MILLION),
+        ("https://vllm.example.org", False, (0.0, 0.0)),
+        ("http://127.0.0.1:8000", True, (0.0, 0.0)),
+        ("http://gpu-box:8000/v1", True, (0.0, 0.0)),
+    ],
+)
+def test_a_server_elsewhere_that_takes_a_key_may_send_a_bill(url: str, has_key: bool, prices: tuple[float, float]):
+    """Bug: any address counted as free, Mistral's own as well, and no budget held it."""
+    keys = {"MISTRAL_SERVER_URL": url} | ({"MISTRAL_API_KEY": KEY} if has_key else {})
+    teacher = Services(Settings(teacher=EndpointSettings(model="m")), keys).teacher
+
+    assert teacher is not None and teacher.usd_per_million == prices
+    assert (teacher.spec(10, 100, 100).max_usd > 0) is (prices != (0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:pa55word@host:1", "https://host/?token=pa55word", "ftp://h", "h:8", "http://[x"]
+)
+def test_an_address_with_a_secret_in_it_reaches_no_job(url: str):
+    """Ours: a job's specification is a file, and a refusal is shown; neither repeats a secret."""
+    prompt = Services(Settings(prompt=PromptSettings(model="m")), {"MISTRAL_SERVER_URL": url}).prompt
+
+    assert prompt is not None
+    with pytest.raises(ValueError, match="MISTRAL_SERVER_URL") as refused:
+        prompt.spec(1, 1, 1)
+    assert "pa55word" not in str(refused.value)
