@@ -13,6 +13,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from servers.augment.aim import Aim
+from servers.augment.mistral_teacher import MistralTeacher, Order
+from servers.core.dataset import DatasetStore
 from servers.core.disk import read_json
 from servers.core.job_files import SPEC, EndpointSpec, SampleSpec, is_same_work
 from servers.core.jobs import JobStatus, JobStore
@@ -23,6 +26,7 @@ from servers.core.services import ASSUMED_USD_PER_MILLION, Endpoint, Services
 from servers.core.settings import EndpointSettings, PromptSettings, Settings
 from servers.core.workspace import Workspace
 from tests.asking_world import KEY, KOTONE, Waits, endpoint, sample_job
+from tests.campaign_world import CampaignWorld
 from tests.doubles.loopback import LoopbackServer
 
 COUNTED = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -201,3 +205,29 @@ def test_an_address_with_a_secret_in_it_reaches_no_job(url: str):
     with pytest.raises(ValueError, match="MISTRAL_SERVER_URL") as refused:
         prompt.spec(1, 1, 1)
     assert "pa55word" not in str(refused.value)
+
+
+def test_a_teacher_that_had_too_little_time_gets_what_the_configuration_names_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: raising timeout_s after a timeout changed nothing, so the plan could never be carried out."""
+    monkeypatch.setenv("MISTRAL_API_KEY", KEY)
+    world = CampaignWorld(tmp_path, "demo")
+    card = DatasetStore(world.workspace).head("demo")
+    order = Order(2, Aim(focus_dimensions=["nostalgia"], thin_words=[], thin_ranges=[]), 1)
+
+    def ended(url: str, timeout_s: float) -> str:
+        settings = Settings(teacher=EndpointSettings(model="m", timeout_s=timeout_s))
+        services = Services(settings, {"MISTRAL_SERVER_URL": url, "MISTRAL_API_KEY": KEY})
+        assert services.teacher is not None
+        teacher = MistralTeacher(world.workspace, KOTONE, services, services.teacher, card)
+        with pytest.raises(ValueError, match="refuses the key"):
+            teacher.waited_for(teacher.begin(order, "cycle_1", "plan"), time.monotonic() + 30)
+        return teacher.job_id(order)
+
+    with serving("{}", 401) as (url, _):
+        [job] = {ended(url, timeout_s=1.0), ended(url, timeout_s=300.0)}
+
+    folder = world.workspace.job_dir(job)
+    assert read_json(folder / SPEC)["endpoint"]["timeout_s"] == 300.0
+    assert read_json(folder / "status.json")["attempt"] == 2
