@@ -18,14 +18,12 @@ from servers.augment.mistral_teacher import MistralTeacher, Order
 from servers.core.dataset import DatasetStore
 from servers.core.disk import read_json
 from servers.core.job_files import SPEC, EndpointSpec, SampleSpec, is_same_work
-from servers.core.jobs import JobStatus, JobStore
 from servers.core.mistral.asker import Asker
 from servers.core.mistral.chat import Question, ServiceProblem
 from servers.core.mistral.journal import Journal
 from servers.core.services import ASSUMED_USD_PER_MILLION, Endpoint, Services
 from servers.core.settings import EndpointSettings, PromptSettings, Settings
-from servers.core.workspace import Workspace
-from tests.asking_world import KEY, KOTONE, Waits, endpoint, sample_job
+from tests.asking_world import KEY, KOTONE, Waits, endpoint
 from tests.campaign_world import CampaignWorld
 from tests.doubles.loopback import LoopbackServer
 
@@ -148,30 +146,6 @@ def test_the_next_attempt_may_be_given_more_time(tmp_path: Path):
     assert not is_same_work(job(endpoint=begun), job(endpoint=begun.model_copy(update={"model": "other"})))
     assert not is_same_work(job(endpoint=begun), job(endpoint=begun.model_copy(update={"max_usd": 9.0})))
     assert not is_same_work(job(endpoint=begun), job(endpoint=None))
-
-
-def test_a_job_that_failed_starts_again_at_another_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Bug: the time that was too short stood in the job's specification, and no other one was taken."""
-    monkeypatch.setenv("MISTRAL_API_KEY", KEY)
-    workspace = Workspace(tmp_path)
-    store, folder = JobStore(workspace), workspace.job_dir("sample-1")
-
-    def ended(job: JobStatus) -> JobStatus:
-        until = time.monotonic() + 30
-        while job.state in ("queued", "running") and time.monotonic() < until:
-            time.sleep(0.05)
-            job = store.status(job.job_id)
-        return job
-
-    with serving("{}", 401) as (url, requests):
-        slow = endpoint(url, timeout_s=1.0)
-        sample_job(folder, slow)
-        assert ended(store.start(SampleSpec.model_validate(read_json(folder / SPEC)))).state == "failed"
-        spec = SampleSpec.model_validate(read_json(folder / SPEC))
-        again = ended(store.start(spec.model_copy(update={"endpoint": slow.model_copy(update={"timeout_s": 9.0})})))
-
-    assert again.attempt == 2 and "refuses the key" in (again.error or "") and len(requests) >= 2
-    assert read_json(folder / SPEC)["endpoint"]["timeout_s"] == 9.0
 
 
 @pytest.mark.parametrize(
