@@ -17,7 +17,7 @@ test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
-	$(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
+	OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

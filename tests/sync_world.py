@@ -116,7 +116,7 @@ class SyncWorld(World):
 
 
 class Syncs:
-    """Runs `etude sync` in processes that need not import the SDKs again: they are forked from one that has.
+    """Runs `etude sync` in processes of their own, forked from one that has imported the SDKs.
 
     Args:
         world: Whose artifacts are sent.

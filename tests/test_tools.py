@@ -42,6 +42,7 @@ TOOLS = {
     "cancel_job": ("Cancel job", "takes away"),
     "list_models": ("List models", "reads"),
     "promote_model": ("Promote model", "writes"),
+    "publish_model": ("Publish model", "writes"),
     "rollback_model": ("Rollback model", "takes away, each time"),
     "open_cycle": ("Open cycle", "writes"),
     "get_cycle": ("Get cycle", "reads"),

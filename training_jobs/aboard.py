@@ -84,7 +84,7 @@ class Aboard:
         return code
 
     def _run(self) -> int:
-        command = [sys.executable, "-m", f"training_jobs.{self._spec.kind}", str(self._folder)]
+        command = [sys.executable, "-P", "-m", f"training_jobs.{self._spec.kind}", str(self._folder)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process:

@@ -245,9 +245,7 @@ class Following:
                 "PYTHONPATH": CODE_MOUNT,
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
-                "HF_HUB_DISABLE_PROGRESS_BARS": "1",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
-                "HF_HUB_VERBOSITY": "error",
                 **{name: environment[name] for name in PASSED_ON if environment.get(name)},
             },
             secrets={HF_KEY: self._services.key(HF_KEY)},
@@ -489,13 +487,11 @@ def cancel(folder: Path, services: Services) -> None:
     """
     for place in open_folders(folder):
         spec = read_spec(place)
-        assert isinstance(spec, TrainSpec | SampleSpec)  # no other kind has a note
+        assert isinstance(spec, (TrainSpec, SampleSpec))  # others have no note of their own
         Following(place, spec, services).cancel()
 
 
 def main() -> int:
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     services = Services.here(Settings())
     if len(sys.argv) == 3 and sys.argv[2] == "--cancel":
         try:

@@ -1,9 +1,15 @@
-"""Publish a dataset version as a folder that the Hugging Face Hub takes as it is: a card and the two open splits."""
+"""Publish a dataset version as a folder that the Hugging Face Hub takes as it is: a card and the two open splits.
+
+On the Hub each version is a commit of `<namespace>/etude-<dataset>`.
+"""
 
 from pathlib import Path
 
 from servers.core.dataset import Card, DatasetStore, appearing
 from servers.core.disk import write_jsonl, write_text
+from servers.core.hub import resolved_namespace
+from servers.core.hub_repos import Uploaded, upload
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 
@@ -48,6 +54,21 @@ def publish(workspace: Workspace, datasets: DatasetStore, task: Task, card: Card
             write_jsonl(draft / "diagnose.jsonl", datasets.diagnose(card.name, card.fingerprint))
             write_text(draft / "README.md", _card_text(task, card))
     return folder, sorted(file.name for file in folder.iterdir())
+
+
+def publish_on_hub(services: Services, card: Card, folder: Path) -> Uploaded:
+    """Upload a published folder into a dataset repository, private unless that is public already.
+
+    Raises:
+        ValueError: there is no token, or the Hub refuses.
+    """
+    return upload(
+        services,
+        "dataset",
+        f"{resolved_namespace(services)}/etude-{card.name}",
+        {file.name: file for file in sorted(folder.iterdir())},
+        f"{card.name} at {card.fingerprint}",
+    )
 
 
 def _card_text(task: Task, card: Card) -> str:

@@ -10,10 +10,11 @@ from pydantic import Field
 from servers.augment.augmenting import AugmentationSpec, Augmenting
 from servers.augment.campaigning import Campaigning
 from servers.augment.making import Outcome
-from servers.augment.publishing import publish
+from servers.augment.publishing import publish, publish_on_hub
 from servers.augment.teachers import Teacher
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
 from servers.core.dataset import DatasetStore, Example, SplitSizes
+from servers.core.hub_repos import Uploaded
 from servers.core.jobs import JobStatus
 from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
@@ -105,6 +106,8 @@ class Published(Wire):
     path: str
     """Inside the artifacts folder."""
     files: list[str]
+    on_hub: Uploaded | None
+    """Null where it was not asked for."""
 
 
 def build_room(
@@ -202,15 +205,20 @@ def build_room(
         with workspace.writing("augment.augment_dataset"):
             return _result(augmenting.carry_out(plan_id), None, datasets)
 
-    @room.writes()
+    @room.writes(locked=False)  # an upload may take minutes
     def publish_dataset(
-        dataset: DatasetName, dataset_version: Annotated[str, Field(description="fingerprint of the version")]
+        dataset: DatasetName,
+        dataset_version: Annotated[str, Field(description="fingerprint of the version")],
+        to_hub: bool = False,
     ) -> Published:
-        """Write a version's open splits and a card as a Hub-ready folder. The sealed split is never published.
-        Next: open_cycle; no tool uploads the folder.
+        """Write a version's open splits and a card as a Hub-ready folder, and upload it, private, where asked to.
+        The sealed split is never published. Next: open_cycle.
         """
-        folder, files = publish(workspace, datasets, task, datasets.card(dataset, dataset_version))
-        return Published(path=str(folder.relative_to(workspace.root)), files=files)
+        card = datasets.card(dataset, dataset_version)
+        with workspace.writing("augment.publish_dataset"):
+            folder, files = publish(workspace, datasets, task, card)
+        on_hub = publish_on_hub(services, card, folder) if to_hub else None
+        return Published(path=str(folder.relative_to(workspace.root)), files=files, on_hub=on_hub)
 
     return room
 

@@ -4,6 +4,7 @@ Everything that asks the Hub goes through `asked`: a broken connection, a server
 answer that is none are tried again a few times, everything else is one clear line. No message holds a key.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +34,11 @@ WAYS_OUT = {
     404: "it is not there, or HF_TOKEN may not see it",
 }
 # Of the connection, of the server, and of an answer that is none.
-FAILURES = (httpx2.HTTPError, httpx2.StreamError, OSError, ValueError, KeyError, TypeError, AttributeError)
+FAILURES = (
+    *(httpx2.HTTPError, httpx2.StreamError, OSError),
+    *(ValueError, KeyError, TypeError, AttributeError),
+    RuntimeError,  # the library's own word for an upload that broke off; what happened is its cause
+)
 
 
 class HubError(ValueError):
@@ -54,7 +59,10 @@ class HubError(ValueError):
 def api_for(services: Services) -> "HfApi":
     """The Hub as the token's user sees it."""
     from huggingface_hub import HfApi, set_client_factory
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what is tried again is no news
     timeout_s = _seconds(services.environment, TIMEOUT, TIMEOUT_S)
     # Its own factory but for the time limit.
     set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=timeout_s))
@@ -77,9 +85,11 @@ def asked(services: Services, what: str, call: Callable[[], T], tries: int = TRI
     for left in range(tries - 1, -1, -1):
         try:
             return call()
-        except FAILURES as error:
-            if isinstance(error, HubError):
+        except FAILURES as failure:
+            if isinstance(failure, HubError):
                 raise
+            cause = failure.__cause__
+            error = cause if isinstance(failure, RuntimeError) and isinstance(cause, Exception) else failure
             status = status_of(error)
             if left == 0 or (status is not None and status not in TRANSIENT):
                 raise _refused(services, what, error, status) from error

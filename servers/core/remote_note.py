@@ -78,7 +78,7 @@ def runs_remotely(spec: JobSpec) -> bool:
     """Whether a job is done on Hugging Face."""
     if isinstance(spec, CampaignSpec):
         return any(arm.remote is not None for arm in spec.arms)
-    return isinstance(spec, TrainSpec | SampleSpec) and spec.remote is not None
+    return isinstance(spec, (TrainSpec, SampleSpec)) and spec.remote is not None
 
 
 def open_folders(folder: Path) -> list[Path]:

@@ -12,12 +12,14 @@ from typing import NoReturn
 
 from servers.core.dataset import Card, DatasetStore, SplitSizes
 from servers.core.disk import digest, file_digest, now, write_json
+from servers.core.services import Services
 from servers.core.settings import load_settings
 from servers.core.source_splits import SourceSplits, compare_splits, splits_of_source
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Busy, Workspace, checked_name
 from servers.eval.custody import RESERVED_PREFIX, Custody
+from servers.eval.hub_source import local_sources
 from servers.eval.renewing import Renewed, renew
 from servers.eval.row_reading import Columns, Intake, take_in
 from servers.eval.source_files import open_sources
@@ -38,7 +40,11 @@ The other dimensions are then looked for under their own names. One row a line (
 
   etude import train.jsonl validation.jsonl test.jsonl --name mine
 
-Étude draws its own sides, with copies kept together, and says what the source's own splits share."""
+Étude draws its own sides, with copies kept together, and says what the source's own splits share.
+
+  etude import hf://NAMESPACE/NAME@REVISION --name mine
+
+takes a dataset of the Hugging Face Hub; HF_TOKEN is needed where it is private."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,7 +90,8 @@ def run(arguments: list[str]) -> int:
     try:
         settings = load_settings(asked.config, asked.artifacts, asked.task)
         workspace, task = settings.open()
-        summary = _import(asked, workspace, task)
+        with local_sources(asked.source, Services.here(settings)) as (paths, commits):
+            summary = _import(asked, workspace, task, paths, commits)
     except (ValueError, Busy) as error:
         print(f"etude import: {error}", file=sys.stderr)
         return 1
@@ -105,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path, nargs="+", help="files, or a folder of them: .jsonl, .csv or .parquet")
+    parser.add_argument(
+        "source", nargs="+", help="files, or a folder of them: .jsonl, .csv or .parquet; or hf://NAMESPACE/NAME"
+    )
     parser.add_argument("--name", required=True, help="what to call the dataset: a-z, 0-9, '-', '_', '.'")
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
     parser.add_argument("--task", metavar="T", help="a built-in task or a task file (default: kotone)")
@@ -145,18 +154,20 @@ def _share(text: str) -> float:
     return share
 
 
-def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> ImportSummary | Renewed:
+def _import(
+    asked: argparse.Namespace, workspace: Workspace, task: Task, paths: list[Path], commits: dict[str, str]
+) -> ImportSummary | Renewed:
     name = checked_name(asked.name, "dataset")
     if len(name) > MAX_NAME_CHARS or name.endswith("."):
         raise ValueError(f"dataset {name!r}: take at most {MAX_NAME_CHARS} characters, and none of '.' at the end")
     if name.startswith(RESERVED_PREFIX):
         raise ValueError(f"dataset {name!r}: names that begin with {RESERVED_PREFIX!r} are the demo's; choose another")
     columns = Columns(text=asked.text, id=asked.id, target=_target_columns(asked.target, task))
-    sources = open_sources(asked.source)
+    sources = open_sources(paths)
     intake = take_in(sources, task, columns)
     report = workspace.datasets_dir(name) / "import.json"
     least = MIN_SIDE_ROWS if asked.fresh_gate else MIN_ROWS
-    refusal = _refusal(intake, ", ".join(map(str, asked.source)), asked.max_bad_share, least)
+    refusal = _refusal(intake, ", ".join(asked.source), asked.max_bad_share, least)
     _show_rejected(intake, None if refusal else report)
     if refusal:
         raise ValueError(refusal)
@@ -167,6 +178,8 @@ def _import(asked: argparse.Namespace, workspace: Workspace, task: Task) -> Impo
         "read": intake.read,
         "dropped_by_reason": intake.dropped(),
     }
+    if commits:
+        told["hub"] = commits
     if len(intake.kept) >= MANY_ROWS:
         print(f"{intake.read} rows read; looking for near copies and splitting them", file=sys.stderr)
     if own_splits := _own_splits(intake):

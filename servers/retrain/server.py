@@ -9,6 +9,7 @@ from pydantic import Field
 from servers.core.budget import Budget
 from servers.core.campaign import is_campaign
 from servers.core.dataset import DatasetStore
+from servers.core.hub_repos import Uploaded
 from servers.core.job_files import State, TrainResult
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
@@ -24,6 +25,7 @@ from servers.core.workspace import Workspace
 from servers.retrain.campaigning import start_campaign
 from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
+from servers.retrain.publishing import publish_model_files
 from servers.retrain.releasing import Releasing
 from servers.retrain.trail import log_job, publish_trail
 from servers.room import CycleId, DatasetName, ModelId, Room
@@ -210,6 +212,11 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         At a beginning that did not pass, give 'constant'. Next: write_playbook, write_report.
         """
         return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
+
+    @room.writes(locked=False)
+    def publish_model(model: ModelId) -> Uploaded:
+        """Upload a trained model and its card to the Hugging Face Hub, private. Next: open_cycle."""
+        return publish_model_files(workspace, task, services, model)
 
     @room.destroys(idempotent=False)
     def rollback_model(

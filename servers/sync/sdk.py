@@ -46,6 +46,7 @@ class Sdk:
         self.stderr: TextIO = sys.stderr
         """The process's own, while the SDKs write elsewhere."""
         self._environment = environment
+        self._wandb: Any = None
         self._weave: dict[tuple[str, str], Any] = {}
 
     def __enter__(self) -> Self:
@@ -67,14 +68,16 @@ class Sdk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].teardown()  # ends the SDK's own process
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, stream in enumerate(self._streams, start=1):
-            os.dup2(stream, number)
-            os.close(stream)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            if self._wandb is not None:
+                self._wandb.teardown()  # ends the SDK's own process
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, stream in enumerate(self._streams, start=1):
+                os.dup2(stream, number)
+                os.close(stream)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _told(self) -> dict[str, str]:
         home = str(self._folder)
@@ -129,8 +132,7 @@ class Sdk:
             anew: Whether the run replaces one of this id; else it goes on where an earlier try was cut short.
             facts: As `wandb.init` takes them.
         """
-        import wandb
-
+        wandb = self._wandb_used()
         settings = wandb.Settings(
             silent=True,
             console="off",
@@ -163,9 +165,14 @@ class Sdk:
         return self._weave[entity, project]
 
     def _api(self) -> Any:
-        import wandb
+        return self._wandb_used().Api(timeout=max(1, round(self.patience_s)))
 
-        return wandb.Api(timeout=max(1, round(self.patience_s)))
+    def _wandb_used(self) -> Any:
+        if self._wandb is None:
+            import wandb
+
+            self._wandb = wandb
+        return self._wandb
 
 
 def _is_table(value: Any) -> bool:

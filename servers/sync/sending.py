@@ -145,7 +145,7 @@ class Sender:
 
     def _log(self, at_wandb: Any, parcel: Parcel) -> bool:
         """The history, and behind it the failures; whether they were sent. A step that is there stays as it is."""
-        first = at_wandb.step
+        first = at_wandb.starting_step
         for row in parcel.history:
             if row["_step"] >= first:
                 at_wandb.log({name: value for name, value in row.items() if name != "_step"}, step=row["_step"])
