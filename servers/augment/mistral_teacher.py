@@ -87,8 +87,9 @@ class MistralTeacher:
             tell_failure_once(folder, job)
             if job.state not in ("failed", "cancelled"):
                 return job
-            spec = read_spec(folder)  # as it was begun: prices in the configuration may have changed since
-            assert isinstance(spec, TeachSpec)
+            begun = read_spec(folder)  # prices in the configuration may have changed since
+            assert isinstance(begun, TeachSpec)
+            spec = begun.model_copy(update={"endpoint": self._endpoint.paced(begun.endpoint)})
         else:
             spec = self._spec(order, cycle, plan_id)
         write_jsonl(folder / INTENTS, draw_intents(order.n, order.aim, self._task, self._train(), order.seed))

@@ -31,6 +31,9 @@ LOCK = "job.lock"
 LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
 
 
+PACE = {"timeout_s", "concurrency"}  # of an endpoint: how it is asked, and not what
+
+
 class EndpointSpec(Wire):
     """A language model at an endpoint of Mistral's API; its key, if any, is in the environment."""
 
@@ -272,6 +275,12 @@ class TeachResult(Wire):
     usage: Usage
     """Of all attempts."""
     versions: dict[str, str]
+
+
+def is_same_work(one: JobSpec, other: JobSpec) -> bool:
+    """Whether two specifications ask for the same; the next attempt may ask an endpoint at another pace."""
+    left, right = (spec.model_dump(exclude={"endpoint": PACE}) for spec in (one, other))
+    return left == right
 
 
 def read_spec(folder: Path) -> JobSpec:

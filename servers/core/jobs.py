@@ -34,6 +34,7 @@ from servers.core.job_files import (
     begin_attempt,
     ending,
     is_alive,
+    is_same_work,
     locked_pid,
     log_header,
     read_progress,
@@ -102,7 +103,7 @@ class JobStore:
     def start(self, spec: JobSpec) -> JobStatus:
         """Start a job and return at once; a job that lives or succeeded is found, not started twice.
 
-        One that failed or was cancelled starts afresh, as its next attempt.
+        One that failed or was cancelled starts afresh, as its next attempt, which may ask an endpoint at another pace.
 
         Raises:
             ValueError: a job of this id was asked to do something else.
@@ -110,7 +111,7 @@ class JobStore:
         folder = self._folder(spec.job_id)
         folder.mkdir(parents=True, exist_ok=True)
         with _start_lock(folder, wait=True):
-            if (folder / SPEC).exists() and read_spec(folder) != spec:
+            if (folder / SPEC).exists() and not is_same_work(read_spec(folder), spec):
                 raise ValueError(f"job {spec.job_id!r} was started with another specification; plan_retrain again")
             if (lock := try_lock(folder)) is not None:
                 try:

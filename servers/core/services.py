@@ -12,6 +12,7 @@ from typing import Literal
 from servers.core.backends import Backends
 from servers.core.dataset import Card
 from servers.core.job_files import EndpointSpec
+from servers.core.server_url import is_own, refuse_url
 from servers.core.settings import EndpointSettings, Settings
 
 WANDB_KEY, MISTRAL_KEY, MISTRAL_URL, HF_KEY = "WANDB_API_KEY", "MISTRAL_API_KEY", "MISTRAL_SERVER_URL", "HF_TOKEN"
@@ -29,11 +30,12 @@ class Endpoint:
     server_url: str | None
     """None for Mistral's own server."""
     settings: EndpointSettings
+    has_key: bool = False
 
     @property
     def is_own(self) -> bool:
-        """Whether the server is one's own, which sends no bill."""
-        return self.server_url is not None
+        """Whether the server is one's own, which sends no bill; one elsewhere that takes a key may send one."""
+        return self.server_url is not None and is_own(self.server_url, self.has_key)
 
     @property
     def usd_per_million(self) -> tuple[float, float]:
@@ -50,7 +52,12 @@ class Endpoint:
             requests: How many questions.
             read_tokens: What one takes at most, estimated.
             written_tokens: What an answer takes at most.
+
+        Raises:
+            ValueError: the server's address is none, or holds a secret.
         """
+        if self.server_url is not None:
+            refuse_url(self.server_url, MISTRAL_URL)
         read, written = self.usd_per_million
         at_most = RETRIES_PAID * requests * (read_tokens * read + written_tokens * written) / 1_000_000
         return EndpointSpec(
@@ -62,6 +69,11 @@ class Endpoint:
             usd_per_million_output=written,
             max_usd=round(at_most, 6),
         )
+
+    def paced(self, begun: EndpointSpec) -> EndpointSpec:
+        """What a job was told, with the pace that the configuration names now; its prices stay what they were."""
+        pace = {"timeout_s": self.settings.timeout_s, "concurrency": self.settings.concurrency}
+        return begun.model_copy(update=pace)
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,7 @@ class Services:
             return None
         if not (url or key):
             raise ValueError(f"[{table}] backend is 'mistral', but neither {MISTRAL_KEY} nor {MISTRAL_URL} is set")
-        return Endpoint(settings.model or default, url, settings)
+        return Endpoint(settings.model or default, url, settings, has_key=key is not None)
 
     def _needs(self, name: str, wanted_by: str) -> None:
         if not self.key(name):

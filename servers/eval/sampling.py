@@ -90,6 +90,8 @@ class Sampling:
                 tell_failure_once(folder, job, sealed=purpose == "sealed")
             if job.state not in ("failed", "cancelled"):
                 return job
+            if spec.endpoint is not None:
+                spec = spec.model_copy(update={"endpoint": self._endpoint(model).paced(spec.endpoint)})
         else:
             spec = self._spec(job_id, root, model, card, rows, purpose)
         refuse_unapproved(spec, approve_usd, self.services.settings.budget.approve_usd)

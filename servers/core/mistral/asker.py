@@ -12,11 +12,20 @@ from typing import Self
 import anyio
 
 from servers.core.job_files import EndpointSpec
-from servers.core.mistral.chat import Chat, PassingProblem, Question, RefusedQuestion, Reply, ServiceProblem
+from servers.core.mistral.chat import (
+    Chat,
+    PassingProblem,
+    Question,
+    RefusedQuestion,
+    Reply,
+    ServiceProblem,
+    TooManyRequests,
+)
 from servers.core.mistral.journal import Journal, Line
 
 TRIES = 5
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
+LIMIT_WAIT_S = 5.0  # at first, where a limit names no delay: it mostly counts by the minute, and four waits make 75 s
 BYTES_PER_TOKEN = 3  # fewer than of plain English: an estimate should err on the safe side
 MESSAGE_TOKENS = 8  # what a chat puts around a message
 REFUSED_AT_FIRST = 5  # questions, and none answered: then it is not the texts
@@ -92,6 +101,8 @@ class Asker:
             try:
                 return await self._try(question)
             except PassingProblem as problem:
+                if isinstance(problem, TooManyRequests):
+                    wait_s = max(wait_s, LIMIT_WAIT_S)
                 pause_s = wait_s if problem.wait_s is None else problem.wait_s
                 if number == TRIES or pause_s > LONGEST_WAIT_S:
                     asks = f", and asks to be left alone for {pause_s:.0f} s" if pause_s > LONGEST_WAIT_S else ""

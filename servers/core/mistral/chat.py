@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import isnan
 from time import perf_counter, time
 from types import TracebackType
 from typing import Any, Self
@@ -21,9 +22,11 @@ from servers.core.words import cleaned
 MISTRALS_OWN = "https://api.mistral.ai"
 WHOLE_ANSWER = 2  # times the longest silence: an answer that drips in is not waited for
 MAX_ANSWER_CHARS = 20_000  # a server that does not mind max_tokens
+MOST_TOKENS = 100_000_000  # of one request; more is no count
 ERROR_CHARS = 200
 MODEL_CHARS = 100
-PASSING = (408, 409, 425, 429)
+TOO_MANY = 429
+PASSING = (408, 409, 425, TOO_MANY)
 CUT = ("length", "model_length")
 BAD_MODEL = ("invalid model", "invalid_model")  # a 400 of Mistral's own server that is about no text
 
@@ -73,6 +76,10 @@ class PassingProblem(Exception):
         """Whether the server may bill it, though no answer arrived."""
         self.wait_s = wait_s
         """As the server asks; None where it names no delay."""
+
+
+class TooManyRequests(PassingProblem):
+    """The server takes so many a minute, and no more for now."""
 
 
 class Chat:
@@ -126,8 +133,14 @@ class Chat:
                 reply = await self._client.chat.complete_async(**self._request(question, structured))
             return self._reply(reply.model_dump(mode="json"), perf_counter() - started)
         except (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout) as error:
-            raise PassingProblem(f"no answer within {self._endpoint.timeout_s:g} s", was_taken=True) from error
-        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, UnicodeEncodeError) as error:
+            words = f"no answer within the {self._endpoint.timeout_s:g} s of timeout_s in etude.toml"
+            raise PassingProblem(words, was_taken=True) from error
+        except (
+            httpx2.InvalidURL,
+            httpx2.LocalProtocolError,
+            httpx2.UnsupportedProtocol,
+            UnicodeEncodeError,
+        ) as error:
             # Its words may hold the key, and are not shown.
             raise ServiceProblem(
                 f"a request to {self.where} cannot be made; is MISTRAL_API_KEY one line of plain letters and digits, "
@@ -143,7 +156,7 @@ class Chat:
             raise self._failed(error) from error
         except MistralError as error:
             raise self._failed(error) from error
-        except ValueError as error:  # a body that is no JSON
+        except (ValueError, RecursionError) as error:  # a body that is no JSON, or nested without end
             raise PassingProblem(f"the answer cannot be read: {self._words(error)}", was_taken=True) from error
 
     def _request(self, question: Question, structured: bool) -> dict[str, Any]:
@@ -161,23 +174,22 @@ class Chat:
         """An answer in a document that the SDK finds wanting: some servers leave out what nobody needs here."""
         try:
             return self._reply(json.loads(body), seconds)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PassingProblem(f"the answer cannot be read: {self._words(body)}", was_taken=True) from error
 
     def _reply(self, document: Any, seconds: float) -> Reply:
         try:
             choice = document["choices"][0]
             text = _text(choice["message"]["content"])[:MAX_ANSWER_CHARS]
-            finish, model, usage = choice.get("finish_reason"), document.get("model"), document.get("usage") or {}
-            read, written = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            finish, model, usage = choice.get("finish_reason"), document.get("model"), document.get("usage")
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise PassingProblem("the answer holds no message", was_taken=True) from error
         if finish == "error":
             raise PassingProblem("the server ended its answer with an error", was_taken=True)
         return Reply(
             text=f"{text} [cut by max_tokens]" if finish in CUT else text,
             model=cleaned(str(model or self._endpoint.model), MODEL_CHARS),
-            tokens=(read, written) if read > 0 else None,
+            tokens=_tokens(usage, text),
             latency_ms=round(1000 * seconds, 3),
         )
 
@@ -187,7 +199,10 @@ class Chat:
         if status < 300:  # how the SDK reports a success of another kind, such as a page of HTML
             return PassingProblem(f"the answer cannot be read: {words}", was_taken=True)
         if status in PASSING or status >= 500:
-            return PassingProblem(f"HTTP {status}: {words}", was_taken=False, wait_s=_retry_after_s(error.headers))
+            wait_s = _retry_after_s(error.headers)
+            if status == TOO_MANY:
+                return TooManyRequests(f"HTTP {status}: {words}", was_taken=False, wait_s=wait_s)
+            return PassingProblem(f"HTTP {status}: {words}", was_taken=False, wait_s=wait_s)
         if status in (401, 403):
             return ServiceProblem(f"{self.where} refuses the key (HTTP {status}: {words}); set MISTRAL_API_KEY")
         if status == 404 or any(mark in words.lower() for mark in BAD_MODEL):
@@ -209,18 +224,33 @@ def _text(content: Any) -> str:
     """The words in a message's content, which may come in parts; what a model thought to itself is none."""
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
-        return "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
+        content = "".join(part for part in parts if isinstance(part, str))
+    # Half a character is no UTF-8, and every file and request that it came into would break.
+    return content.encode(errors="replace").decode() if isinstance(content, str) else ""
+
+
+def _tokens(usage: Any, text: str) -> tuple[int, int] | None:
+    """Read and written, as the server counted; None where it counts nothing, or what cannot be true.
+
+    An answer is kept whatever stands here: it was paid for. A count below nothing would give money back.
+    """
+    if not isinstance(usage, dict):
+        return None
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(read) is not int or type(written) is not int:
+        return None
+    least = 1 if text else 0
+    return (read, written) if 1 <= read <= MOST_TOKENS and least <= written <= MOST_TOKENS else None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The delay that the server asks for, in seconds or until a date; None where it names none."""
     value = headers.get("retry-after", "")
     try:
-        return max(0.0, float(value))
+        return None if isnan(delay := float(value)) else max(0.0, delay)
     except ValueError:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
