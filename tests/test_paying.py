@@ -310,6 +310,7 @@ def test_a_job_that_goes_on_elsewhere_keeps_its_reservation_and_takes_no_second(
     market.jobs.ends(smoke.job_id, well=False)
     market.paying.settle()
     killed = market.figures
+    market.prices.prices[FLAVOR] = 2 * PRICE
     followed = market.planning.start(plan.plan_id, None)
     again = market.figures
     market.jobs.ends(smoke.job_id, usd=0.03)

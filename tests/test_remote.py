@@ -307,6 +307,19 @@ def test_a_kill_between_submission_and_note_submits_nothing_again(played: Played
     assert (len(played.hub.jobs.all), played.hub.count(SUBMIT)) == (1, 1)
 
 
+def test_a_submission_that_may_turn_up_later_is_looked_for_by_the_next_start(played: Played):
+    """Ours: as long as nobody knows, nothing is settled and nothing is submitted under another mark."""
+    played.hub.faults = [Fault(SUBMIT, "reset", times=4)]
+    with pytest.raises(ValueError, match="does not start the job"):
+        played.follow()
+    left = played.note
+
+    played.follow()
+
+    assert (left.stage, left.use) == ("SUBMITTING", None)
+    assert (played.note.mark, played.note.attempt, len(played.hub.jobs.all)) == (left.mark, 1, 1)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
 def test_a_submission_that_is_refused_costs_nothing_and_says_why(status: int, played: Played):
     """Ours: one clear line without the token, nothing paid, and the same start works once it is mended."""

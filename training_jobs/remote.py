@@ -167,7 +167,8 @@ class Following:
                 return
             except HubError as error:
                 reached = reached or error.reached
-                if not reached and (left == 0 or error.status is not None):
+                is_last = left == 0 or not (error.reached or error.status is None)
+                if not reached and is_last:
                     self._close(RemoteUse(seconds=0.0, usd=0.0))
                     raise
                 time.sleep(max(first_wait_s(self._services), error.wait_s))
@@ -175,8 +176,7 @@ class Following:
                 if reached and (found := self._started()) is not None:
                     self._adopt(found)
                     return
-                if left == 0 or (error.status is not None and not error.reached):
-                    self._close(RemoteUse(seconds=0.0, usd=0.0))
+                if is_last:  # it may still turn up, so the note stays open, and the next start looks again
                     raise
 
     def _upload(self) -> tuple[str, str]:
