@@ -9,15 +9,18 @@ TRAIN_READY := $(TRAIN)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test test-train check bench bench-train chaos proof setup setup-train
+.PHONY: cycle test test-services test-train check bench bench-train chaos proof setup setup-train
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services" $(ARGS)
+
+test-services: $(READY)  ## a beginning and a cycle on every real SDK, against doubles of all services
+	$(BIN)/python -m pytest -m services tests/services $(ARGS)
 
 test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
-	$(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
+	OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -25,10 +25,13 @@ Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
 REFUSAL = "etude: "  # how a room of ours begins the one line that says why it does not start
-KEY_PROBLEMS = {
+STATUS_HINTS = {
     401: "it does not take the key; see that the key is set, whole and still valid, and call again",
+    429: "too many at once; wait a minute, and call again",
     403: "the key is not allowed to do this; use one of an account that is, and call again",
 }
+AWAY = (429, 502, 503, 504)  # statuses that pass by themselves
+MAX_AWAY_S = 30.0
 MAX_PAGES = 100  # of tools/list: a server whose pages never end must not hang the start
 
 
@@ -51,6 +54,7 @@ class Connection:
         self._log_start = 0
         self._problem = ""
         self._http_status: int | None = None
+        self._away = ""
 
     async def hold(self, start_limit_s: float) -> None:
         """Connect, stay connected until `release`, and close. Never raises: `failure` says what went wrong.
@@ -65,7 +69,19 @@ class Connection:
         if limit.cancelled_caught:
             self._problem = f"it did not list its tools within {start_limit_s:g} s"
         self.client = None
+        self._hide_secrets()
         self.settled.set()
+
+    def _hide_secrets(self) -> None:
+        """Take out of a child's log the keys that it wrote into it; it is gone, and writes no more."""
+        if not self._endpoint.secrets or not self.log.exists():
+            return
+        said = self.log.read_bytes()
+        hidden = said
+        for secret in self._endpoint.secrets:
+            hidden = hidden.replace(secret.encode(), b"[key]")
+        if hidden != said:
+            self.log.write_bytes(hidden)
 
     async def _held(self, mode: Mode, limit: anyio.CancelScope) -> bool:
         """Whether there is nothing more to try."""
@@ -85,7 +101,7 @@ class Connection:
             self._problem = _innermost(error) + self.refused()
             connected = self.client is not None
             self.client = None
-            return connected or isinstance(error, OSError) or self._http_status in KEY_PROBLEMS
+            return connected or isinstance(error, OSError) or self._http_status in STATUS_HINTS
 
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Any]:
@@ -111,15 +127,22 @@ class Connection:
             # the stream that a GET asks for.
             if response.request.method == "POST":
                 self._http_status = response.status_code if response.status_code >= 400 else None
+                self._away = response.headers.get("retry-after", "")
 
         client.event_hooks = {"response": [remember]}
         return streamable_http_client(endpoint.url, http_client=client)
+
+    def away_s(self) -> float | None:
+        """How long the server wants to be left alone, by its last refusal; None where it turned nobody away."""
+        if self._http_status not in AWAY:
+            return None
+        return min(float(self._away), MAX_AWAY_S) if self._away.isdigit() else 2.0
 
     def refused(self) -> str:
         """The last refusal by HTTP status, with what to do about it, ready to be added to an error."""
         if self._http_status is None:
             return ""
-        hint = KEY_PROBLEMS.get(self._http_status)
+        hint = STATUS_HINTS.get(self._http_status)
         return f" (HTTP {self._http_status}" + (f": {hint})" if hint else ")")
 
     def failure(self) -> str:

@@ -15,7 +15,7 @@ from agent.replies import Evidence
 from agent.sessions import Reply, ServerProblem, Sessions
 from agent.wandb_words import Trouble, document_in, trouble_in
 
-READ_LIMIT_S = 90.0  # of one W&B call; the official server gives up after 30 itself, W&B's own requests included
+GOES_ON = "nothing was spent on this cycle's data or training; the same command goes on from here"
 
 ReplyType = TypeVar("ReplyType", bound=BaseModel)
 
@@ -34,6 +34,8 @@ class Patience:
     """The longest single wait."""
     lag_s: float = 120.0
     """For what was written and is not shown yet, in all."""
+    call_s: float = 90.0
+    """For one reply; the official server gives up after 30 itself."""
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
 
@@ -172,11 +174,12 @@ class Desk:
         try:
             server = self.sessions.server_of(tool)
             if reads:
-                reply = _readable(await self.sessions.call_again(tool, arguments, READ_LIMIT_S))
+                reply = _readable(await self.sessions.call_again(tool, arguments, self.patience.call_s))
             else:
                 reply = await self.sessions.call(tool, arguments)
         except ServerProblem as error:
-            raise ServerProblem(f"step {self._step!r}: {error}") from error
+            after = f"; {GOES_ON}" if reads else ""
+            raise ServerProblem(f"step {self._step!r}: {error}{after}") from error
         self.ledger.add(self._step, server.name, tool, arguments, reply)
         return reply
 

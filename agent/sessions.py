@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import anyio
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, TextContent, Tool
+from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, TextContent, Tool
 
 from agent.connection import Connection
 from agent.endpoints import Endpoint
@@ -22,6 +22,7 @@ from agent.endpoints import Endpoint
 START_LIMIT_S = 30.0
 CALL_LIMIT_S = 300.0  # the slowest tool makes a hundred rows with a large teacher; jobs answer with a handle at once
 
+MAX_RETURNS = 3  # to a server that sends everybody away for a while
 WORDS_CHARS = 500  # of a server's own words in an error
 HIDDEN = "[key]"
 
@@ -69,6 +70,9 @@ class Line(Protocol):
 
     def last_words(self) -> str:
         """What the server said before it fell silent, ready to be added to an error."""
+
+    def away_s(self) -> float | None:
+        """How long a server that turned a request away for now wants to be left alone; None where it did not."""
 
     def refused(self) -> str:
         """What an HTTP server's refusal means and what to do, ready to be added to an error; empty without one."""
@@ -120,8 +124,16 @@ class Sessions:
         log = self._connections[self.server_of(tool).name].log
         return log if log.exists() else None
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], limit_s: float = CALL_LIMIT_S) -> Reply:
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], limit_s: float = CALL_LIMIT_S, as_it_comes: bool = False
+    ) -> Reply:
         """Call a tool; a refusal by the tool is a reply, not an exception.
+
+        Args:
+            tool: Its name.
+            arguments: As it takes them.
+            limit_s: How long it may take.
+            as_it_comes: Whether a reply is one even where it breaks the tool's own output schema.
 
         Raises:
             ServerProblem: no server has the tool, or its server died, was silent for too long or broke the protocol.
@@ -132,7 +144,11 @@ class Sessions:
             raise self._problem(f"server {name!r} died before {tool}{connection.refused()}{connection.last_words()}")
         started = perf_counter()
         try:
-            result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=limit_s)
+            if as_it_comes:
+                request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=dict(arguments)))
+                result = await connection.client.session.send_request(request, CallToolResult, limit_s)
+            else:
+                result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=limit_s)
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
                 why = f"server {name!r} died during {tool}{connection.refused()}{connection.last_words()}"
@@ -150,19 +166,29 @@ class Sessions:
     async def call_again(self, tool: str, arguments: Mapping[str, Any], limit_s: float) -> Reply:
         """Call a tool that only reads; where the connection was lost, it is made once more and the call repeated.
 
+        A server that sends everybody away for a while is come back to when it says, three times at most. Whoever asks
+        reads the reply with care, so it is given as it comes.
+
         Raises:
             ServerProblem: it was lost again.
         """
-        try:
-            return await self.call(tool, arguments, limit_s)
-        except ServerProblem as first:
-            if self._revive is None:
-                raise
+        name, problems = self.server_of(tool).name, list[ServerProblem]()
+        while True:
+            away_s = None
             try:
-                await self._revive(self.server_of(tool).name)
-                return await self.call(tool, arguments, limit_s)
-            except ServerProblem as second:
-                raise self._problem(f"{first}; connected once more: {second}") from second
+                if problems and self._revive is not None:
+                    await self._revive(name)
+                return await self.call(tool, arguments, limit_s, as_it_comes=True)
+            except ServerProblem as problem:
+                away_s = self._connections[name].away_s()
+                problems.append(problem)
+                if self._revive is None or len(problems) > (1 if away_s is None else MAX_RETURNS):
+                    first, last = str(problems[0]), str(problem)
+                    again = "the same" if first == last else last
+                    both = f"{first}; connected once more: {again}" if len(problems) > 1 else first
+                    raise self._problem(both) from problem
+            if away_s:
+                await anyio.sleep(away_s)
 
     def without_secrets(self, text: str) -> str:
         """A text in which no key stands that a server was given: one may say it back."""
@@ -174,8 +200,10 @@ class Sessions:
     def _reply(self, result: CallToolResult, seconds: float) -> Reply:
         texts = [self.without_secrets(block.text) for block in result.content if isinstance(block, TextContent)]
         structured = result.structured_content if isinstance(result.structured_content, dict) else None
+        if structured is not None and self._secrets:
+            structured = json.loads(self.without_secrets(json.dumps(structured)))
         if not texts and structured is not None:
-            texts = [self.without_secrets(json.dumps(structured))]
+            texts = [json.dumps(structured)]
         text, more = (texts[0], tuple(texts[1:])) if texts else ("", ())
         return Reply(bool(result.is_error), text, structured, seconds, more)
 

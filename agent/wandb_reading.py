@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.desk import Answer, Desk, StepFailed
+from agent.desk import GOES_ON, Answer, Desk, StepFailed
 from agent.wandb_names import COUNTS, RUNS, TRACES
 from agent.wandb_reads import (
     Arguments,
@@ -34,7 +34,6 @@ MAX_TRACE_CALLS = 120
 ERROR = "eval/vector_mae"
 ROWS = "eval/n"
 NEEDED_IN_OUTPUT = ("mae_raw", "target", "abs_error_by_dim")
-UNSPENT = "nothing was spent on this cycle's data or training; the same command goes on from here"
 
 Call = dict[str, Any]
 
@@ -325,7 +324,7 @@ class ReadingBack:
 
     def _failure(self, tool: str, words: str) -> StepFailed:
         said = words.removeprefix(f"Error executing tool {tool}: ")
-        return self._desk.failure(tool, f"W&B MCP: {said}; {UNSPENT}")
+        return self._desk.failure(tool, f"W&B MCP: {said}; {GOES_ON}")
 
 
 def _calls_of(found: Iterable[tuple[float, Call]]) -> list[Call]:

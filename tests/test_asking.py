@@ -1,7 +1,11 @@
 """The arms `prompt` and `teacher`: a job asks a language model over the wire, however the service goes wrong."""
 
 import json
+import os
+import signal
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +13,16 @@ import pytest
 
 from servers.core.answers import InvalidAnswer, parse_answer
 from servers.core.demo_world.world import World
-from servers.core.disk import read_jsonl, write_jsonl
-from servers.core.job_files import RESULT, Usage
+from servers.core.disk import read_json, read_jsonl, write_jsonl
+from servers.core.job_files import RESULT, Usage, locked_pid, read_spec
+from servers.core.jobs import ENDED, JobStore
+from servers.core.workspace import Workspace
 from tests.asking_world import KEY, KOTONE, PRICES, TEXTS, Waits, done, endpoint, sample_job
 from tests.doubles.mistral import serve_answers
 from tests.doubles.mistral_answers import Answers, Fault
 from training_jobs.asking import WARM_UP
+
+SHOTS = [{"id": "s1", "text": "an old tune", "target": dict.fromkeys(KOTONE.names, 40.0), "source": "import"}]
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +48,9 @@ def billed(answers: Answers, usage: Usage) -> None:
 def test_every_text_is_asked_once_and_answered_by_what_the_server_says_it_is(tmp_path: Path):
     """Ours: strict JSON where the server has it, several at once, honest usage; shots stand before the question."""
     answers = Answers()
-    shots = [
-        {"id": "s1", "text": "an old tune", "target": dict.fromkeys(KOTONE.names, 40.0), "source": "import"},
-    ]
     with serve_answers(answers, api_key=KEY) as double:
         folder = sample_job(tmp_path / "job", endpoint(double.url), shots_file="shots.jsonl")
-        write_jsonl(folder / "shots.jsonl", shots)
+        write_jsonl(folder / "shots.jsonl", SHOTS)
         result, rows = done(folder)
 
     assert [row.id for row in rows] == [f"d{k}" for k in range(8)] and all(valid(row.text) for row in rows)
@@ -71,6 +76,10 @@ def test_what_serves_is_known_by_the_model_that_the_server_names_the_prompt_and_
     assert digest("again", Answers(reported="large-2512")) == one
     assert digest("newer", Answers(reported="large-2601")) != one
     assert digest("arm", Answers(reported="large-2512"), arm="prompt", model_id="prompt") != one
+    with serve_answers(Answers(reported="large-2512")) as double:
+        folder = sample_job(tmp_path / "shown", endpoint(double.url), TEXTS[:2], shots_file="shots.jsonl")
+        write_jsonl(folder / "shots.jsonl", SHOTS)
+        assert done(folder)[0].digest != one
     changed = KOTONE.model_copy(update={"prompt": "Read this: {text} {dimensions}"})
     assert digest("prompt", Answers(changed, reported="large-2512"), task=changed) != one
 
@@ -246,13 +255,40 @@ def test_what_a_kill_cut_short_counts_and_is_asked_again(tmp_path: Path):
     assert result.usage is not None and result.usage.requests == WARM_UP + 2 + 1 + 7
 
 
+def test_a_process_that_is_killed_in_the_middle_is_started_again_and_pays_for_the_rest(tmp_path: Path):
+    """Ours: the job as servers start it, killed while an answer is awaited."""
+    answers, workspace = Answers(faults=[None, None, ("silence", 60.0)]), Workspace(tmp_path)
+    with serve_answers(answers, api_key=KEY) as double:
+        folder = sample_job(workspace.job_dir("sample-1"), endpoint(double.url, concurrency=1))
+        spec, jobs = read_spec(folder), JobStore(workspace)
+        jobs.start(spec)
+        waited_for(lambda: len(answers.requests) == 3)
+        pid = locked_pid(folder)
+        assert pid is not None
+        os.killpg(pid, signal.SIGKILL)
+        waited_for(lambda: jobs.status("sample-1").state == "failed")
+        jobs.start(spec)
+        waited_for(lambda: jobs.status("sample-1").state in ENDED)
+
+    assert jobs.status("sample-1").state == "succeeded" and len(answers.requests) == 3 + 6
+    usage = read_json(folder / RESULT)["usage"]
+    assert usage["requests"] == 9 and len(list(read_jsonl(folder / "predictions.jsonl"))) == 8
+
+
+def waited_for(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_the_base_model_reads_worse_than_the_teacher(tmp_path: Path):
     """Ours: so that a demo of the whole cycle has something to show."""
     meant = {row.text: row.target for row in World(0).splits()["diagnose"]}
 
     def error(model: str) -> float:
         with serve_answers(Answers()) as double:
-            _, rows = done(sample_job(tmp_path / model, endpoint(double.url, model=model), TEXTS[:30]))
+            _, rows = done(sample_job(tmp_path / model, endpoint(double.url, model=model), TEXTS[:10]))
         errors = [
             abs(value - meant[text][name])
             for row, text in zip(rows, TEXTS, strict=False)

@@ -1,6 +1,7 @@
 """The budget: what is set aside before it is spent, whoever asks, and what the figures come to after a crash."""
 
 import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from servers.core.budget import Budget
 from servers.core.services import Services
 from servers.core.settings import BudgetSettings, Settings
 from servers.core.workspace import Workspace
+
+ROUNDS = 40
 
 
 def budget(folder: Path, usd: float = 10.0) -> Budget:
@@ -99,23 +102,32 @@ def test_half_a_line_never_happened_and_a_damaged_file_stops_everything(tmp_path
 
 
 def test_two_processes_never_reserve_the_same_dollar(tmp_path: Path):
-    """Ours: a look and the line that follows from it are one."""
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        taken = sum(pool.starmap(_reserve_all, [(tmp_path, "left"), (tmp_path, "right")]))
+    """Ours: a look and the line that follows from it are one; of two that ask at the same moment one is refused."""
+    context = multiprocessing.get_context("spawn")
+    together, taken = context.Barrier(2), context.Queue()
+    racers = [context.Process(target=_race, args=(tmp_path, who, together, taken)) for who in ("left", "right")]
+    for racer in racers:
+        racer.start()
+    total = taken.get(timeout=60) + taken.get(timeout=60)
+    for racer in racers:
+        racer.join(10)
 
-    assert taken == 100 and figures(tmp_path) == (0.0, 10.0, 0.0)
+    assert total == ROUNDS
+    assert all(figures(tmp_path / str(number), usd=1.0) == (0.0, 1.0, 0.0) for number in range(ROUNDS))
 
 
-def _reserve_all(folder: Path, who: str) -> int:
-    """How many of a hundred dimes this process got."""
-    one, taken = budget(folder), 0
-    for number in range(100):
+def _race(folder: Path, who: str, together: Barrier, taken: "multiprocessing.Queue[int]") -> None:
+    """Ask for the only dollar of each of many budgets, at the same moment as the other; say how many were had."""
+    had = 0
+    for number in range(ROUNDS):
+        one = budget(folder / str(number), usd=1.0)
+        together.wait(timeout=30)
         try:
-            one.reserve(f"{who}-{number}", 0.1, "a dime")
-            taken += 1
+            one.reserve(who, 1.0, "the only dollar")
+            had += 1
         except ValueError:
             pass
-    return taken
+    taken.put(had)
 
 
 def thought(read: int) -> Answer:

@@ -1,12 +1,13 @@
-"""The teacher that is a language model: what it is asked, what its job leaves, and how augment_dataset waits for it."""
+"""The teacher that is a language model: what it is asked, what its job leaves, how the augment server waits for it."""
 
 import json
-import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from mcp import Client
 
@@ -16,11 +17,13 @@ from servers.augment.server import build_room
 from servers.core.budget import Budget
 from servers.core.dataset import DatasetStore, Example
 from servers.core.demo_world.world import World
-from servers.core.disk import read_json, read_jsonl
+from servers.core.disk import read_json, read_jsonl, write_json
 from servers.core.jobs import JobStore
 from servers.core.services import Services
 from servers.core.settings import BudgetSettings, EndpointSettings, Settings
 from servers.core.teaching import MAX_TEXT_CHARS, written_text
+from servers.core.workspace import Workspace
+from servers.retrain.server import build_room as build_retrain
 from tests.asking_world import KEY, KOTONE, TEXTS, endpoint, taught, teach_job
 from tests.campaign_world import CampaignWorld
 from tests.doubles.mistral import MistralDouble, serve_answers
@@ -37,6 +40,7 @@ AIM = Aim(
     thin_ranges=[ThinRange(dimension="nostalgia", low=80, high=100, train_share=0.01, diagnose_share=0.2)],
 )
 N = 12  # rows in a plan
+CYCLE = "cycle_1"
 
 
 def questions(answers: Answers, writing: bool) -> list[str]:
@@ -51,8 +55,9 @@ def test_intents_are_spread_over_the_aim_and_show_train_rows_alone():
     nostalgia = sorted(intent.about["nostalgia"] for intent in intents[::2])
     acousticness = sorted(intent.about["acousticness"] for intent in intents[1::2])
     assert intents == draw_intents(80, AIM, KOTONE, TRAIN, 3) != draw_intents(80, AIM, KOTONE, TRAIN, 4)
-    assert all(abs(value - 100 * (k + 0.5) / 40) < 3 for k, value in enumerate(acousticness))
-    assert sum(value >= 80 for value in nostalgia) > 20 and sum(value < 50 for value in nostalgia) > 5
+    low, high = np.percentile([row.target["acousticness"] for row in TRAIN], [5, 95])
+    assert all(abs(value - low - (high - low) * (k + 0.5) / 40) < 2 for k, value in enumerate(acousticness))
+    assert 10 < sum(value >= 80 for value in nostalgia) < 30 and sum(value < 60 for value in nostalgia) > 10
     assert {len(intent.about) for intent in intents} == {2, 3} and 20 < sum("attic" in i.words for i in intents) < 60
     assert {text for intent in intents for text in intent.shown} <= {row.text for row in TRAIN}
     assert all(
@@ -85,7 +90,7 @@ def test_a_text_is_read_twice_and_neither_reading_knows_what_it_was_meant_to_say
         assert asked[0]["temperature"] != asked[1]["temperature"]
         assert len(draft["readings"]) == 2 and draft["readings"][0] != draft["readings"][1]
     assert drafts[1]["made_from"] == {"teacher": "mistral-large-latest", "intent": "energy 50, nostalgia 10"}
-    assert TEXTS[0] in questions(answers, writing=True)[0]
+    assert any(TEXTS[0] in words for words in questions(answers, writing=True))
 
 
 def test_what_cannot_be_read_is_a_row_without_a_reading(tmp_path: Path):
@@ -121,16 +126,26 @@ def test_a_teacher_that_was_killed_goes_on(tmp_path: Path):
     assert len(answers.requests) == 18 - 9 and all(len(draft["readings"]) == 2 for draft in drafts)
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts with a cycle of the demo that is ready to plan new rows."""
+    world = CampaignWorld(tmp_path_factory.mktemp("opened"), "demo")
+    assert anyio.run(world.opened, False) == CYCLE
+    return world.workspace.root
+
+
 class Shop:
     """An augment server over the demo's data, whose teacher is the double."""
 
-    def __init__(self, folder: Path, double: MistralDouble, usd: float = 10.0, campaign: bool = False) -> None:
+    def __init__(
+        self, opened: Path, folder: Path, double: MistralDouble, usd: float = 10.0, campaign: bool = False
+    ) -> None:
         teacher = EndpointSettings(model="mistral-large-latest", usd_per_million_input=2, usd_per_million_output=6)
         settings = Settings(teacher=teacher, budget=BudgetSettings(usd=usd))
         self.services = Services(settings, {"MISTRAL_SERVER_URL": double.url, "MISTRAL_API_KEY": KEY})
-        self.world = CampaignWorld(folder, "demo")
-        self.workspace = self.world.workspace
-        self.cycle = anyio.run(self.world.opened, campaign)
+        self.workspace = Workspace(Path(shutil.copytree(opened, folder / "artifacts")))
+        opening = self.workspace.cycle_dir(CYCLE) / "cycle.json"
+        write_json(opening, read_json(opening) | {"campaign": campaign})
 
     def do(self, tool: str, wait_s: float = 60.0, **arguments: Any) -> dict[str, Any]:
         """Call a tool."""
@@ -141,7 +156,13 @@ class Shop:
         return str(anyio.run(lambda: self._do(refusal, tool, 60.0, arguments)))
 
     def plan(self) -> dict[str, Any]:
-        return self.do("plan_augmentation", cycle=self.cycle, focus_dimensions=["nostalgia"], new_rows=N)
+        return self.do("plan_augmentation", cycle=CYCLE, focus_dimensions=["nostalgia"], new_rows=N)
+
+    async def trained_next(self) -> dict[str, Any]:
+        """The training that is planned after the teacher's job, and what is said of that job."""
+        async with Client(build_retrain(self.workspace, KOTONE, self.services).server) as client:
+            plan = await call(client, "plan_retrain", cycle=CYCLE, changes=[])
+            return plan | {"next": await call(client, "get_job", job_id=self.jobs[0].job_id)}
 
     @property
     def jobs(self) -> list[Any]:
@@ -170,10 +191,10 @@ def double(answers: Answers) -> Iterator[MistralDouble]:
 
 
 def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_once(
-    tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: planned with its price, begun and waited for without the folder's lock, settled by what it used."""
-    shop = Shop(tmp_path, double)
+    shop = Shop(opened, tmp_path, double)
     before, plan = shop.head, shop.plan()
     begun = shop.do("augment_dataset", wait_s=0.0, plan_id=plan["plan_id"])
     assert begun["state"] == "writing" and begun["next"] == "augment_dataset again, which waits"
@@ -185,9 +206,11 @@ def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_on
 
     assert made == again and made["state"] == "made" and made["dataset_version"] == shop.head != before
     assert made["added"] + sum(made["dropped"].values()) == N and made["added"] >= N // 2
+    trained = anyio.run(shop.trained_next)
     [job] = shop.jobs
     used = read_json(shop.workspace.job_dir(job.job_id) / "result.json")["usage"]
     state = Budget(shop.workspace, shop.services).state()
+    assert trained["plan_id"] and trained["next"]["next"] == "augment_dataset again, which waits"
     assert begun["job_id"] == job.job_id and job.kind == "teach" and len(answers.requests) == 3 * N == used["requests"]
     assert state.spent == used["usd"] > 0 and state.reserved == 0 and used["usd"] < plan["cost_usd"]
     new = [row for row in DatasetStore(shop.workspace).train("demo", shop.head) if row.source.startswith("teacher:")]
@@ -199,15 +222,15 @@ def test_the_teachers_rows_enter_the_dataset_through_the_filters_and_are_paid_on
 
 
 def test_a_teacher_that_fails_is_told_of_once_and_goes_on_when_called_again(
-    tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: nothing half made enters the dataset, and what was answered is not paid for again."""
-    shop = Shop(tmp_path, double)
+    shop = Shop(opened, tmp_path, double)
     before, plan = shop.head, shop.plan()
     answers.faults = [*[None] * 6, *["403"] * 4]
 
     failed = shop.refused("augment_dataset", plan_id=plan["plan_id"])
-    paid = len(answers.requests) - sum(fault == "403" for fault in ["403"] * (4 - answers.faults.count("403")))
+    paid = len(answers.requests) - (4 - len(answers.faults))
     assert "refuses the key" in failed and "set MISTRAL_API_KEY" in failed and KEY not in failed and shop.head == before
     answers.faults, answers.requests = [], []
     made = shop.do("augment_dataset", plan_id=plan["plan_id"])
@@ -216,9 +239,11 @@ def test_a_teacher_that_fails_is_told_of_once_and_goes_on_when_called_again(
     assert Budget(shop.workspace, shop.services).state().reserved == 0
 
 
-def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(tmp_path: Path, answers: Answers, double: MistralDouble):
+def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
+):
     """Ours: refused with the figures before a word is sent."""
-    shop = Shop(tmp_path, double, usd=0.01)
+    shop = Shop(opened, tmp_path, double, usd=0.01)
 
     refused = shop.refused("augment_dataset", plan_id=shop.plan()["plan_id"])
 
@@ -226,17 +251,17 @@ def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(tmp_path: Path, a
 
 
 def test_ways_of_a_campaign_that_share_their_rows_pay_for_them_once(
-    tmp_path: Path, answers: Answers, double: MistralDouble
+    opened: Path, tmp_path: Path, answers: Answers, double: MistralDouble
 ):
     """Ours: one job for each draw, one after the other; focused and focused_replay train on the same one."""
-    shop = Shop(tmp_path, double, campaign=True)
+    shop = Shop(opened, tmp_path, double, campaign=True)
     ways = ["more", "focused", "focused_replay"]
     small = KOTONE.model_copy(update={"augment": KOTONE.augment.model_copy(update={"new_rows": N})})
     room = build_room(shop.workspace, small, shop.services, wait_s=0.0)
 
     async def plan() -> dict[str, Any]:
         async with Client(room.server) as client:
-            given = {"cycle": shop.cycle, "focus_dimensions": ["nostalgia"], "changes": [], "seeds": 1, "ways": ways}
+            given = {"cycle": CYCLE, "focus_dimensions": ["nostalgia"], "changes": [], "seeds": 1, "ways": ways}
             return await call(client, "plan_campaign", **given)
 
     async def carry_out(plan_id: str) -> list[dict[str, Any]]:
@@ -253,8 +278,8 @@ def test_ways_of_a_campaign_that_share_their_rows_pay_for_them_once(
     assert len(shop.jobs) == 2 and len(answers.requests) == 2 * 3 * N
     assert results[-1]["by_arm"].keys() == {"more-1", "focused-1", "focused_replay-1"}
     assert results[-1]["by_arm"]["focused-1"] == results[-1]["by_arm"]["focused_replay-1"] > 0
-    assert planned["cost_usd"] == pytest.approx(2 * 0.0, abs=1.0) and planned["cost_usd"] > 0
+    assert planned["cost_usd"] > 0
     state = Budget(shop.workspace, shop.services).state()
-    assert state.reserved == 0 and 0 < state.spent < planned["cost_usd"] and os.environ["MISTRAL_API_KEY"] == KEY
+    assert state.reserved == 0 and 0 < state.spent < planned["cost_usd"]
     assert [job.state for job in shop.jobs] == ["succeeded"] * 2
     assert all(list(read_jsonl(shop.workspace.job_dir(job.job_id) / "drafts.jsonl")) for job in shop.jobs)

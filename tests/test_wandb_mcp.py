@@ -192,6 +192,43 @@ async def test_a_failure_that_passes_is_asked_again(world: Measured, tmp_path: P
     assert [row["mae_raw"] for row in (await world.recorded(handed))["failures_top_k"]] == world.worst()[:20]
 
 
+async def test_a_slow_reply_is_given_up_and_asked_for_once_more(world: Measured, tmp_path: Path):
+    """Ours: every call has a limit of its own."""
+    with hosted(world) as server:
+        server.official.go_wrong("slow", on=TRACES, value=2.0)
+        handed = await world.read(endpoint(WandbSettings(url=server.url)), tmp_path, call_s=0.4)
+        assert handed["calls"][-1]["tool"] == TRACES
+
+        server.official.go_wrong("slow", on=TRACES, times=9, value=2.0)
+        with pytest.raises(ServerProblem, match=f"did not answer {TRACES} within 0.4 s"):
+            await world.read(endpoint(WandbSettings(url=server.url)), tmp_path, call_s=0.4)
+
+
+@pytest.mark.parametrize(("times", "ends"), [(3, "well"), (9, r"HTTP 429: too many at once; wait a minute")])
+async def test_a_server_that_sends_everybody_away_is_come_back_to(
+    world: Measured, tmp_path: Path, times: int, ends: str
+):
+    """MCP: the hosted server limits sessions and calls for each key."""
+    with hosted(world) as server:
+        server.official.go_wrong("429", on=COUNTS, times=times)
+        if ends == "well":
+            assert (await read(world, server, tmp_path))["calls"][-1]["tool"] == TRACES
+        else:
+            with pytest.raises(ServerProblem, match=ends):
+                await read(world, server, tmp_path)
+        assert server.requests.count(("tools/call", 429)) == min(times, 4)
+
+
+async def test_what_somebody_asked_for_already_is_not_asked_again(world: Measured, tmp_path: Path):
+    """Ours: a language model's own reads count."""
+    with hosted(world) as server:
+        given = (await read(world, server, tmp_path))["calls"]
+        before = len(server.official.calls)
+        again = await world.read(endpoint(WandbSettings(url=server.url)), tmp_path, given)
+
+    assert again["calls"] == given and len(server.official.calls) == before
+
+
 async def test_a_busy_server_is_left_alone_as_long_as_it_says_and_not_for_ever(world: Measured, tmp_path: Path):
     """MCP: server_busy carries its delay; a delay of hours is not obeyed."""
     with hosted(world) as server:
@@ -298,6 +335,7 @@ async def test_a_local_server_that_dies_is_started_once_more(world: Measured, tm
     ) as failed:
         await world.read(endpoint(settings), tmp_path)
     assert KEY not in str(failed.value) and "[key]" in str(failed.value)
+    assert KEY not in (tmp_path / "log" / "wandb.log").read_text()
 
 
 async def test_a_server_that_never_answers_its_handshake_is_ended_within_its_limit(world: Measured, tmp_path: Path):

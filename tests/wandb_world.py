@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from agent.desk import Desk, Patience, StepFailed
+from agent.desk import Desk, Patience
 from agent.endpoints import Endpoint
 from agent.ledger import Ledger
 from agent.progress import Progress
@@ -17,7 +17,6 @@ from agent.wandb_reading import ReadingBack
 from agent.wandb_reads import Place, check_tools, handed_over
 from agent.wandb_server import official
 from servers.core.tracking import LocalTracker
-from tests.doubles.wandb_mcp import OfficialServer
 from tests.doubles.wandb_store import WandbStore
 from tests.playbook_world import World, measured_begin
 from tests.workshop import call, refusal
@@ -65,7 +64,9 @@ class Measured:
             project.add_call(**told | {"op_name": op, "trace_id": _hyphened(trace.trace_id)})
         return store
 
-    async def read(self, endpoint: Endpoint, folder: Path, given: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    async def read(
+        self, endpoint: Endpoint, folder: Path, given: list[dict[str, Any]] | None = None, call_s: float = 30.0
+    ) -> dict[str, Any]:
         """What a run hands to record_context.
 
         Raises:
@@ -73,7 +74,8 @@ class Measured:
         """
         async with connect({"wandb": endpoint}, folder / "log") as sessions:
             check_tools(sessions)
-            desk = Desk(sessions, Ledger(folder), Progress(io.StringIO()), Patience(sleep=self.naps.sleep))
+            patience = Patience(sleep=self.naps.sleep, call_s=call_s)
+            desk = Desk(sessions, Ledger(folder), Progress(io.StringIO()), patience)
             place = Place.named_in(step["arguments"] for step in self.steps)
             dimensions = self.world.task.names
             calls = await ReadingBack(desk, place, self.cycle, dimensions, given or []).calls()
@@ -121,6 +123,3 @@ def endpoint(settings: Any, **environment: str) -> Endpoint:
 def _hyphened(name: str) -> str:
     """An id as a tracker may spell it."""
     return f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}".upper()
-
-
-__all__ = ["ENTITY", "KEY", "PROJECT", "Measured", "OfficialServer", "StepFailed", "endpoint", "measured"]

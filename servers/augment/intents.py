@@ -1,8 +1,9 @@
 """What a language model that teaches is asked to write about: drawn from the aim, spread over its ranges.
 
-Where the aim is at dimensions, each text speaks of one of them, with values spread over the whole scale and half of
-them in the ranges that train covers thinly; beside it stand values of a train row, as they occur together. Without an
-aim a text is to say what a train row says. Only train rows are shown, as examples of the style.
+Where the aim is at dimensions, each text speaks of one of them. Its values are spread over what occurs in train, and
+half of them over the ranges that train covers thinly: values that occur nowhere would make rows that look like no row
+that is there. Beside it stand values of a train row, as they occur together. Without an aim a text is to say what a
+train row says. Only train rows are shown, as examples of the style.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ SHOWN = 3  # train texts in one request
 SHOWN_CHARS = 1500  # of a text: longer ones would cost more than they show
 BESIDE = (1, 2)  # other dimensions that a text speaks of
 WITHOUT_AIM = 3  # dimensions of a train row that a text is about: those farthest from the middle
+OCCURS = (5, 95)  # percentiles of train, between which the values are spread
 THIN_SHARE = 0.5  # of the values of a dimension with thin ranges
 WORDS_SHARE, WORDS = 0.5, 3  # how often thin words are offered, and how many
 
@@ -32,7 +34,7 @@ def draw_intents(n: int, aim: Aim, task: Task, train: Sequence[Example], seed: i
         model = train[int(random.integers(len(train)))]
         if aim.focus_dimensions:
             name = aim.focus_dimensions[number % len(aim.focus_dimensions)]
-            about = {name: _value(name, place, aim, task, random)} | _beside(name, model, task, random)
+            about = {name: _value(name, place, aim, train, random)} | _beside(name, model, task, random)
         else:
             about = _as_said(model, task)
         offered = [thin.word for thin in aim.thin_words] if random.random() < WORDS_SHARE else []
@@ -52,13 +54,13 @@ def _spread(n: int, dimensions: int, random: np.random.Generator) -> list[float]
     return [float(place) for place in places]
 
 
-def _value(name: str, place: float, aim: Aim, task: Task, random: np.random.Generator) -> float:
+def _value(name: str, place: float, aim: Aim, train: Sequence[Example], random: np.random.Generator) -> float:
     thin = [one for one in aim.thin_ranges if one.dimension == name]
-    low, high = task.scale.low, task.scale.high
+    low, high = np.percentile([row.target[name] for row in train], OCCURS)
     if thin and random.random() < THIN_SHARE:
         chosen = thin[int(random.integers(len(thin)))]
         low, high = chosen.low, chosen.high
-    return round(low + place * (high - low), 1)
+    return round(float(low + place * (high - low)), 1)
 
 
 def _beside(name: str, model: Example, task: Task, random: np.random.Generator) -> dict[str, float]:

@@ -28,6 +28,7 @@ from servers.core.job_files import (
     CampaignSpec,
     JobSpec,
     Progress,
+    SampleSpec,
     State,
     TrainSpec,
     begin_attempt,
@@ -54,6 +55,7 @@ REMOTE, REMOTE_CANCEL_WAIT_S = "remote", 45.0  # the program that follows a job 
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
 MESSAGE_CHARS, ERROR_CHARS = 200, 1000  # of a job's words, where its state is told
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
+TRAIN_PYTHON = SOURCE_ROOT / ".venv-train" / "bin" / "python"
 
 
 class JobStatus(Wire):
@@ -179,7 +181,7 @@ class JobStore:
             log.write(f"{log_header(progress.attempt)} {progress.started_at}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"training_jobs.{program}", str(folder)],
+                [_interpreter(spec), "-P", "-m", f"training_jobs.{program}", str(folder)],
                 cwd=folder,
                 env=_environment(lock),
                 pass_fds=(lock,),
@@ -206,6 +208,26 @@ def _start_lock(folder: Path, wait: bool) -> Iterator[bool]:
             yield True
     finally:
         os.close(handle)
+
+
+def _interpreter(spec: JobSpec) -> str:
+    """Who runs a job: this interpreter, or for an adapter on this machine the one that `make setup-train` sets up.
+
+    The framework is large, so it is in an environment of its own; where there is none the job says what to do.
+    """
+    has_own = TRAIN_PYTHON.exists() and not runs_remotely(spec) and _needs_framework(spec)
+    return str(TRAIN_PYTHON) if has_own else sys.executable
+
+
+def _needs_framework(spec: JobSpec) -> bool:
+    match spec:
+        case CampaignSpec(arms=arms):
+            return any(map(_needs_framework, arms))
+        case TrainSpec(family=family):
+            return family != "student"
+        case SampleSpec(arm=arm):
+            return arm == "fine_tuned"
+    return False
 
 
 def _environment(lock: int | None) -> dict[str, str]:

@@ -174,8 +174,15 @@ class Planning:
     def _refuse_another(self, cycle: str, plan_id: str) -> None:
         """One candidate a cycle is trained; one whose training failed or was cancelled may give way to another."""
         for job in self._jobs.list():
+            if job.kind not in ("train", "smoke", "campaign"):
+                continue
             over = ("failed", "cancelled", *(["succeeded"] if job.kind == "smoke" else []))
-            if job.cycle == cycle and job.plan_id not in (None, plan_id) and job.state not in over:
+            if (
+                job.kind != "teach"
+                and job.cycle == cycle
+                and job.plan_id not in (None, plan_id)
+                and job.state not in over
+            ):
                 raise ValueError(
                     f"{cycle} trains with {job.plan_id!r} ({job.job_id} {job.state}), and one candidate a cycle is "
                     "judged; go on with it, or end it with cancel_job; another recipe is for the next cycle"

@@ -228,6 +228,10 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     return room
 
 
+BEGUN_BY = {"teach": "augment_dataset again, which waits", "sample": "sample_model again, which waits"}
+"""Jobs that are no trainings, by kind, and the tool that goes on with them."""
+
+
 def _job_result(job: JobStatus) -> JobResult:
     following = {
         "succeeded": "evaluate_model with each model" if job.kind != "smoke" else "start_retrain with the same plan",
@@ -245,7 +249,7 @@ def _job_result(job: JobStatus) -> JobResult:
         model=job.model,
         models=job.models,
         error=job.error,
-        next=following.get(job.state, "get_job with wait_s"),
+        next=BEGUN_BY.get(job.kind) or following.get(job.state, "get_job with wait_s"),
     )
 
 

@@ -24,6 +24,8 @@ _STATUS = re.compile(r"\b(401|403|404|409|429|5\d\d)\b")
 _UNREACHABLE = re.compile(
     r"refused|unreachable|timed? ?out|deadline|reset|disconnected|connection|EOF|resolve|no such host", re.IGNORECASE
 )
+_KEY_ERRORS = ("AuthenticationError", "UsageError")
+_WHILE_ASKING = "Failed to verify credentials"  # the SDK's words when the service answered something else
 SHOWN_CHARS = 240
 
 
@@ -44,6 +46,7 @@ class Sdk:
         self.stderr: TextIO = sys.stderr
         """The process's own, while the SDKs write elsewhere."""
         self._environment = environment
+        self._wandb: Any = None
         self._weave: dict[tuple[str, str], Any] = {}
 
     def __enter__(self) -> Self:
@@ -65,14 +68,16 @@ class Sdk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].teardown()  # ends the SDK's own process
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, stream in enumerate(self._streams, start=1):
-            os.dup2(stream, number)
-            os.close(stream)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            if self._wandb is not None:
+                self._wandb.teardown()  # ends the SDK's own process
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, stream in enumerate(self._streams, start=1):
+                os.dup2(stream, number)
+                os.close(stream)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _told(self) -> dict[str, str]:
         home = str(self._folder)
@@ -108,9 +113,17 @@ class Sdk:
             raise ValueError("the key's account has no default entity; set [tracking] entity or WANDB_ENTITY")
         return str(entity)
 
-    def state_of(self, entity: str, project: str, run_id: str) -> str:
-        """What the service says of a run, such as "finished"."""
-        return str(self._api().run(f"{entity}/{project}/{run_id}").state)
+    def problem_with(self, place: str, run_id: str) -> str | None:
+        """Why the service does not have a run whole; None where it has. The SDK itself would not say so."""
+        run = self._api().run(f"{place}/{run_id}")
+        if run.state == "running":
+            return "its end is not there"
+        return None if _has_files_of_tables(run) else "its table is not there"
+
+    def has_table(self, place: str, run_id: str) -> bool:
+        """Whether the service has a table of this run, and the file that it stands in."""
+        run = self._api().run(f"{place}/{run_id}")
+        return any(map(_is_table, run.summary_metrics.values())) and _has_files_of_tables(run)
 
     def begin_run(self, *, anew: bool, **facts: Any) -> Any:
         """`wandb.init` under an id of ours.
@@ -119,8 +132,7 @@ class Sdk:
             anew: Whether the run replaces one of this id; else it goes on where an earlier try was cut short.
             facts: As `wandb.init` takes them.
         """
-        import wandb
-
+        wandb = self._wandb_used()
         settings = wandb.Settings(
             silent=True,
             console="off",
@@ -153,9 +165,23 @@ class Sdk:
         return self._weave[entity, project]
 
     def _api(self) -> Any:
-        import wandb
+        return self._wandb_used().Api(timeout=max(1, round(self.patience_s)))
 
-        return wandb.Api(timeout=max(1, round(self.patience_s)))
+    def _wandb_used(self) -> Any:
+        if self._wandb is None:
+            import wandb
+
+            self._wandb = wandb
+        return self._wandb
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("_type") == "table-file"
+
+
+def _has_files_of_tables(run: Any) -> bool:
+    names = {value["path"] for value in run.summary_metrics.values() if _is_table(value)}
+    return not names or names <= {file.name for file in run.files(names=sorted(names)) if file.size}
 
 
 def in_words(error: BaseException, server: str, key: str) -> str:
@@ -166,7 +192,7 @@ def in_words(error: BaseException, server: str, key: str) -> str:
     again = "what is left goes with the next etude sync"
     if isinstance(error, NotArrived):
         return f"{said}; {again}"
-    if status == 401 or type(error).__name__ in ("AuthenticationError", "UsageError"):
+    if status == 401 or (type(error).__name__ in _KEY_ERRORS and _WHILE_ASKING not in said):
         return f"W&B at {server} refused the key in WANDB_API_KEY ({said}); set another"
     if status in (403, 404):
         return f"W&B at {server} does not let this key write there ({said}); check [tracking] entity and project"

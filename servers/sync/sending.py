@@ -135,25 +135,26 @@ class Sender:
             sent.tables += self._log(at_wandb, parcel)
             at_wandb.summary.update(run.summary)
         except BaseException:
-            at_wandb.finish(exit_code=1)
+            at_wandb.finish(exit_code=1)  # not whole: nobody may take it for a finished one until it is
             raise
         at_wandb.finish(exit_code=EXIT_CODES[run.state])
-        # The SDK does not say whether its last words arrived; the service does.
-        if (state := self.sdk.state_of(self.there.entity, self.there.project, run.id)) == "running":
-            raise NotArrived(f"run {run.id} did not reach {self.there} whole, it is still {state} there")
+        if (problem := self.sdk.problem_with(str(self.there), run.id)) is not None:
+            raise NotArrived(f"run {run.id} did not reach {self.there} whole: {problem}")
         self.notes.add(self.there, "run", {run.id: parcel.digest})
         sent.runs += 1
 
     def _log(self, at_wandb: Any, parcel: Parcel) -> bool:
-        """The history, and behind it the failures; whether there were any to send. A step that is there stays."""
-        first = at_wandb.step
+        """The history, and behind it the failures; whether they were sent. A step that is there stays as it is."""
+        first = at_wandb.starting_step
         for row in parcel.history:
             if row["_step"] >= first:
                 at_wandb.log({name: value for name, value in row.items() if name != "_step"}, step=row["_step"])
         behind = 1 + max((row["_step"] for row in parcel.history), default=-1)
-        if not parcel.traces or behind < first:
+        if not parcel.traces:
             return False
-        at_wandb.log({"eval/failures": self._table(parcel.traces)}, step=behind)
+        if behind < first and self.sdk.has_table(str(self.there), parcel.run.id):
+            return False  # from a try that was cut short behind it
+        at_wandb.log({"eval/failures": self._table(parcel.traces)}, step=max(behind, first))
         return True
 
     def _use(self, at_wandb: Any, piece: Piece) -> bool:

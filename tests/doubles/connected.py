@@ -21,6 +21,9 @@ class InMemory:
     def last_words(self) -> str:
         return ""
 
+    def away_s(self) -> float | None:
+        return None
+
     def refused(self) -> str:
         return ""
 

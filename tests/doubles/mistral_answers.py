@@ -23,7 +23,7 @@ from servers.core.services import PROMPT_MODEL
 from servers.core.task import Task, load_task
 
 Name = Literal[
-    "400", "401", "403", "404", "422", "429", "500", "503",  # the value is the Retry-After header
+    "400", "401", "403", "404", "422", "429", "500", "503",  # the value is the Retry-After header; 401 repeats the key
     "reset",  # the connection breaks before a byte came
     "half",  # it breaks in the middle of the body
     "silence",  # nothing for so many seconds
@@ -40,12 +40,13 @@ Fault = Name | tuple[Name, str | float] | None
 """What goes wrong with one request, with its value where it takes one; None is nothing."""
 
 WRITES = "You write realistic examples"
-TEACHERS_NOISE, PROMPTS_NOISE = 4.0, 16.0  # points, standard deviation
+TEACHERS_NOISE, PROMPTS_NOISE = 4.0, 22.0  # points, standard deviation
 CARELESS_SHARE = (
     0.1  # of readings of a text that was written on order: its first dimension is high, nothing else looked at
 )
 CHARS_A_TOKEN = 4
 SILENCE_S = 60.0
+TRIED = 8  # texts of the world, of which the one nearest to the order is written
 WANTED = re.compile(r"^- (\w+): about (-?[\d.]+)$", re.MULTILINE)
 SHOWN = re.compile(r"<example>(.*?)</example>")
 
@@ -114,7 +115,8 @@ class Answers:
         name, value = fault if isinstance(fault, tuple) else (fault or "", None)
         if name.isdecimal():
             headers = {} if value is None else {"Retry-After": str(value)}
-            return JSONResponse({"object": "error", "message": f"status {name}"}, int(name), headers)
+            shown = f" for {request.headers.get('authorization')}" if name in ("401", "403") else ""
+            return JSONResponse({"object": "error", "message": f"status {name}{shown}"}, int(name), headers)
         if self.refuses_format and body.get("response_format"):
             words = {"object": "error", "message": "response_format is not supported"}
             return JSONResponse(words, self.refuses_format)
@@ -194,12 +196,14 @@ class Answers:
         return read
 
     def _write(self, question: str, draws: random.Random) -> str:
-        wanted = [name for name, _ in WANTED.findall(question)]
+        wanted = {name: float(value) for name, value in WANTED.findall(question)}
         if self.task.names != list(DIMENSIONS):
             return " ".join(text[: len(text) // 2] for text in SHOWN.findall(question)[:2])
-        row = self._world.teach(1, wanted[:1], draws.randrange(2**31), careless_share=0)[0]
+        focus = next(iter(wanted))
+        rows = self._world.teach(TRIED, [focus], draws.randrange(2**31), careless_share=0)
+        row = min(rows, key=lambda row: sum(abs(row.clean[name] - value) for name, value in wanted.items()))
         self._written[row.text] = row.clean
-        self._ordered[row.text] = wanted[0]
+        self._ordered[row.text] = focus
         return row.text
 
 

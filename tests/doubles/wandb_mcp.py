@@ -25,7 +25,7 @@ RUNS, COUNTS, TRACES = "query_wandb_tool", "count_weave_traces_tool", "query_wea
 Form = Literal["graphql", "structured", "both"]
 Wrong = Literal[
     "error", "errors", "is_error", "null project", "busy", "not json", "half", "empty", "slow", "hang up",
-    "401", "403", "500",
+    "401", "403", "429", "500",
 ]  # fmt: skip
 Spelling = Literal["plain", "words around", "json in json", "python", "only structured", "no structured", "two blocks"]
 
@@ -103,8 +103,18 @@ class OfficialServer:
             "create_wandb_report_tool": ({"properties": {"title": text}}, "Write a report."),
             "get_job": ({"properties": {"job_id": text}}, "A tool that is called like one of ours."),
         }
+        answers = {name: "object" if name == RUNS else "string" for name in wanted}
         return [
-            {"name": name, "description": about, "inputSchema": {"type": "object"} | schema}
+            {
+                "name": name,
+                "description": about,
+                "inputSchema": {"type": "object"} | schema,
+                "outputSchema": {
+                    "type": "object",
+                    "properties": {"result": {"type": answers[name]}},
+                    "required": ["result"],
+                },
+            }
             for name, (schema, about) in wanted.items()
             if name not in self.ways.lacks
         ]

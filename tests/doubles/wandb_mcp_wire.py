@@ -63,9 +63,9 @@ class Hosted:
         if self.official.ways.mute:
             await anyio.sleep(60)
         fault = self.official.fault_for(message["params"]["name"]) if method == "tools/call" else None
-        if fault is not None and fault.name in ("401", "403", "500"):
+        if fault is not None and fault.name in ("401", "403", "429", "500"):
             self.requests.append((method, int(fault.name)))
-            return JSONResponse({"error": fault.value or "no"}, int(fault.name))
+            return JSONResponse({"error": fault.value or "no"}, int(fault.name), headers={"Retry-After": "0"})
         if fault is not None and fault.name == "hang up":
             self._server.hang_up(request)
             return Response(status_code=500)

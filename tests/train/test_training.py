@@ -39,7 +39,7 @@ from training_jobs.lora.checkpoints import NOTE, newest
 from training_jobs.lora.training import build_trainer
 from training_jobs.train import train
 
-CEILING_S = 60.0
+CEILING_S = 180.0
 
 
 def result_of(job: Path) -> TrainResult:

@@ -26,6 +26,7 @@ from servers.core.workspace import Workspace
 
 LIMIT_S = 120.0  # half an agent's patience with one call; 400 rows take 8 s on two cores, most of it imports
 ASK_LIMIT_S = 45.0
+PATIENCE_S, STEPS = 20.0, 6  # with one step of the service, and how many may be slow before the limit ends it all
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +103,8 @@ def sync_process(workspace: Workspace, services: Services, words: Sequence[str],
         ValueError: it did not do it, or not in time: its own words on one line.
     """
     where = ["--artifacts", str(workspace.root), "--sealed", str(workspace.sealed_root), "--json"]
-    command = [sys.executable, "-m", "servers.sync", *where, *words]
+    patience_s = min(PATIENCE_S, limit_s / STEPS)
+    command = [sys.executable, "-m", "servers.sync", *where, "--patience", f"{patience_s:g}", *words]
     # In a session of its own, so that the SDK's helpers end with it; without a terminal that it could ask for a key.
     process = subprocess.Popen(
         command,
