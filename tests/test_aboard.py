@@ -13,7 +13,7 @@ from servers.core.disk import write_json, write_jsonl
 from tests.doubles.hub import TOKEN, HubDouble
 from tests.doubles.hub_repos import Repo
 from tests.test_jobs import ROOT, rows, training
-from training_jobs.cargo import BOARDING, Boarding, Place
+from training_jobs.cargo import BOARDING, LANGUAGE_MODELS, Boarding, Place
 
 RESULTS = Place(type="model", repo="ada/etude-kotone-m", folder="job")
 LOG = Place(type="dataset", repo="ada/etude-jobs", folder="jobs/j")
@@ -84,3 +84,15 @@ def test_checkpoints_outlive_a_job_that_fails_and_the_next_attempt_finds_them(tm
     log = hub.files("dataset", LOG.repo)["jobs/j/log.txt"].decode()
     assert "has ['checkpoint-1']" in log and "the key is [key]" in log and TOKEN not in log
     assert json.loads((mounted / "spec.json").read_text())["job_id"] == spec.job_id  # what is mounted stays as it was
+
+
+def test_what_is_installed_there_is_what_was_tested_here():
+    """Ours: one list of versions for trainings here and there."""
+    here = {
+        line
+        for name in ("constraints.txt", "constraints-train.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if "==" in line
+    }
+
+    assert set(LANGUAGE_MODELS) <= here

@@ -32,6 +32,7 @@ from servers.core.job_files import (
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.quotes import Quotes, most_usd
 from servers.core.recipes import HparamChange, RetrainPlan
+from servers.core.remote_note import RemoteNote, write_note
 from servers.core.services import Services
 from servers.core.settings import BudgetSettings, JobsSettings, ModelSettings, Settings
 from servers.playbook.cycles import open_cycle
@@ -295,6 +296,29 @@ def test_a_smoke_run_comes_first_and_its_success_leads_on(market: Market):
     write_json(market.world.workspace.cycle_dir(market.cycle) / "diagnosis.json", {"verdict": "train"})
     quote = later.plan(market.cycle, [change_of("min_texts", 2)]).quote
     assert quote is not None and not quote.smoke_run and quote.approve_usd < amount
+
+
+def test_a_job_that_goes_on_elsewhere_keeps_its_reservation_and_takes_no_second(market: Market):
+    """Ours: whoever followed it may be killed; nothing is settled before it is over, and nothing reserved twice."""
+    plan = market.planning.plan(market.cycle, [])
+    assert plan.quote is not None
+    smoke = market.planning.start(plan.plan_id, plan.quote.approve_usd)
+    reserved = market.figures
+    folder = market.world.workspace.job_dir(smoke.job_id)
+    write_note(folder, RemoteNote(attempt=1, mark="0123456789abcdef", id="1", stage="RUNNING"))
+
+    market.jobs.ends(smoke.job_id, well=False)
+    market.paying.settle()
+    killed = market.figures
+    market.prices.prices[FLAVOR] = 2 * PRICE
+    followed = market.planning.start(plan.plan_id, None)
+    again = market.figures
+    market.jobs.ends(smoke.job_id, usd=0.03)
+    market.paying.settle()
+
+    assert killed == again == reserved and reserved[0] == 0.0
+    assert (followed.job_id, followed.attempt) == (smoke.job_id, 2)
+    assert market.figures[0] == 0.03 and market.figures[1] < reserved[1]
 
 
 def test_a_smoke_run_that_fails_stops_the_training_for_little(market: Market):

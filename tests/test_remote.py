@@ -307,7 +307,20 @@ def test_a_kill_between_submission_and_note_submits_nothing_again(played: Played
     assert (len(played.hub.jobs.all), played.hub.count(SUBMIT)) == (1, 1)
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404, 409, 422])
+def test_a_submission_that_may_turn_up_later_is_looked_for_by_the_next_start(played: Played):
+    """Ours: as long as nobody knows, nothing is settled and nothing is submitted under another mark."""
+    played.hub.faults = [Fault(SUBMIT, "reset", times=4)]
+    with pytest.raises(ValueError, match="does not start the job"):
+        played.follow()
+    left = played.note
+
+    played.follow()
+
+    assert (left.stage, left.use) == ("SUBMITTING", None)
+    assert (played.note.mark, played.note.attempt, len(played.hub.jobs.all)) == (left.mark, 1, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
 def test_a_submission_that_is_refused_costs_nothing_and_says_why(status: int, played: Played):
     """Ours: one clear line without the token, nothing paid, and the same start works once it is mended."""
     played.hub.faults = [Fault(SUBMIT, "status", status)]
@@ -322,11 +335,21 @@ def test_a_submission_that_is_refused_costs_nothing_and_says_why(status: int, pl
     assert len(played.hub.jobs.all) == 1
 
 
-REQUESTS = ["repos/create", "datasets/ada/etude-jobs$", "paths-info", "GET /api/jobs/ada/0", "models/.*tree", "resolve"]
+ONCE = [
+    ("repos/create", "reset"),
+    ("repos/create", "status"),
+    ("datasets/ada/etude-jobs$", "garbage"),
+    ("paths-info", "half"),
+    ("commit/main", "lost"),
+    ("GET /api/jobs/ada/0", "status"),
+    ("GET /api/jobs/ada/0", "reset"),
+    ("models/.*tree", "garbage"),
+    ("resolve", "half"),
+    ("resolve", "reset"),
+]
 
 
-@pytest.mark.parametrize("request_", REQUESTS)
-@pytest.mark.parametrize("how", ["reset", "garbage", "half", "status"])
+@pytest.mark.parametrize(("request_", "how"), ONCE)
 def test_what_goes_wrong_once_is_tried_again(request_: str, how: str, played: Played):
     """Ours: a broken connection, an answer that is none, and too many requests, are no end of a training."""
     played.hub.faults = [Fault(request_, how, 429, headers={"Retry-After": "0"})]
@@ -340,8 +363,8 @@ def test_what_goes_wrong_once_is_tried_again(request_: str, how: str, played: Pl
 
 def test_a_service_that_stays_away_leaves_everything_as_it_is(played: Played):
     """Ours: results that cannot be fetched now are fetched by the next start, and paid once."""
-    played.hub.faults = [Fault("^GET /api/models", "status", 500, times=99)]
-    with pytest.raises(ValueError, match="does not describe the results"):
+    played.hub.faults = [Fault("models/.*tree", "garbage", times=99)]
+    with pytest.raises(ValueError, match="does not hand over the results"):
         played.follow()
     left = played.note
     played.hub.faults = []
@@ -433,14 +456,15 @@ def test_a_job_that_fails_there_has_failed_here_and_starts_afresh(stage: str, pl
     assert (played.folder / "result.json").exists() and played.note.attempt == 2
 
 
-def test_rows_go_to_private_repositories_only(played: Played):
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "ada/etude-jobs"), ("model", MODEL_REPO)])
+def test_rows_go_to_private_repositories_only(kind: str, name: str, played: Played):
     """Ours: a repository that somebody made public gets nothing."""
-    played.hub.repos["dataset", "ada/etude-jobs"] = Repo("dataset", "ada/etude-jobs", private=False)
+    played.hub.repos[kind, name] = Repo(kind, name, private=False)
 
-    with pytest.raises(ValueError, match="is public"):
+    with pytest.raises(ValueError, match=f"{name} is public"):
         played.follow()
 
-    assert list(played.hub.files("dataset", "ada/etude-jobs")) == [".gitattributes"]
+    assert list(played.hub.files(kind, name)) == [".gitattributes"]
     assert not played.hub.jobs.all
 
 

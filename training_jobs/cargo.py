@@ -94,6 +94,8 @@ def job_files(folder: Path, spec: Work, boarding: Boarding) -> dict[str, Content
             f"the base model {spec.base!r} is a folder of this machine, which Hugging Face cannot see; set base in "
             "[model] to a repository of the Hub, or backend in [jobs] to 'local'"
         )
+    if isinstance(spec, SampleSpec) and spec.model_dir is None:
+        raise ValueError(f"arm {spec.arm!r} answers at an endpoint, which is asked from this machine; leave remote out")
     names: dict[str, str | None] = {"texts_file": TEXTS}
     files: dict[str, Contents]
     if isinstance(spec, TrainSpec):
@@ -107,14 +109,14 @@ def job_files(folder: Path, spec: Work, boarding: Boarding) -> dict[str, Content
         if spec.shots_file is not None:
             names |= {"shots_file": SHOTS}
             files[SHOTS] = _open_rows(folder, spec.shots_file)
-        if spec.model_dir is not None:
-            names |= {"model_dir": SERVED}
-            model = folder / spec.model_dir
-            files |= {
-                f"{SERVED}/{file.relative_to(model).as_posix()}": file
-                for file in sorted(model.rglob("*"))
-                if file.is_file()
-            }
+        assert spec.model_dir is not None  # it was refused above
+        names |= {"model_dir": SERVED}
+        model = folder / spec.model_dir
+        files |= {
+            f"{SERVED}/{file.relative_to(model).as_posix()}": file
+            for file in sorted(model.rglob("*"))
+            if file.is_file()
+        }
     there = spec.model_copy(update={**names, "remote": None})
     files[SPEC] = _json(there.model_dump(mode="json", by_alias=True))
     files[BOARDING] = _json(boarding.model_dump(mode="json", by_alias=True))

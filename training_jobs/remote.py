@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -167,7 +167,8 @@ class Following:
                 return
             except HubError as error:
                 reached = reached or error.reached
-                if not reached and (left == 0 or error.status is not None):
+                is_last = left == 0 or not (error.reached or error.status is None)
+                if not reached and is_last:
                     self._close(RemoteUse(seconds=0.0, usd=0.0))
                     raise
                 time.sleep(max(first_wait_s(self._services), error.wait_s))
@@ -175,15 +176,14 @@ class Following:
                 if reached and (found := self._started()) is not None:
                     self._adopt(found)
                     return
-                if left == 0 or (error.status is not None and not error.reached):
-                    self._close(RemoteUse(seconds=0.0, usd=0.0))
+                if is_last:  # it may still turn up, so the note stays open, and the next start looks again
                     raise
 
     def _upload(self) -> tuple[str, str]:
         """Everything the job needs; the folder of the code and the repository's commit, and the same of the job."""
         namespace, spec = self._remote.namespace, self._spec
         shared = f"{namespace}/{JOBS_REPO}"
-        self._private_repo(shared)
+        self._private_repo(shared, "dataset")
         code = code_files()
         self._code_folder = f"code/{code_name(code)}"
         ready = asked(
@@ -196,7 +196,8 @@ class Following:
         if not ready:
             self._commit(shared, self._code_folder, code, "code")
         if self._job_repo != shared:
-            self._private_repo(self._job_repo)
+            self._private_repo(self._job_repo, "dataset")
+        self._private_repo(self._results.repo, self._results.type)
         boarding = Boarding(
             results=self._results,
             log=Place(type="dataset", repo=self._job_repo, folder=self._job_folder),
@@ -208,17 +209,17 @@ class Following:
         )
         return str(sha), job
 
-    def _private_repo(self, name: str) -> None:
+    def _private_repo(self, name: str, kind: Literal["model", "dataset"]) -> None:
         asked(
             self._services,
             f"make the repository {name}",
-            lambda: self._api.create_repo(name, repo_type="dataset", private=True, exist_ok=True),
+            lambda: self._api.create_repo(name, repo_type=kind, private=True, exist_ok=True),
         )
         info = asked(
-            self._services, f"describe the repository {name}", lambda: self._api.repo_info(name, repo_type="dataset")
+            self._services, f"describe the repository {name}", lambda: self._api.repo_info(name, repo_type=kind)
         )
         if not info.private:
-            raise ValueError(f"{name} is public, and rows are uploaded to private repositories only; make it private")
+            raise ValueError(f"{name} is public, and jobs use private repositories only; make it private")
 
     def _commit(self, repo: str, folder: str, files: dict[str, Contents], what: str) -> str:
         """Add files in one commit; its id, or the newest one's where nothing differs."""

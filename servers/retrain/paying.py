@@ -61,7 +61,8 @@ class Paying:
         for job_id in (spec.job_id, smoke_id):
             if self._jobs.exists(job_id) and (found := self._jobs.status(job_id)).state not in ENDED:
                 return found
-        self._refuse_changed(trainings[0], quote.resolved)
+        if not any(open_note(self._workspace.job_dir(one)) for one in (smoke_id, *(arm.job_id for arm in trainings))):
+            self._refuse_changed(trainings[0], quote.resolved)  # what runs elsewhere was paid for as quoted
         self.release_abandoned(besides=spec.plan_id)
         amounts = {
             self._key(spec.plan_id, one.job_id): most_usd(one.remote)
