@@ -41,6 +41,7 @@ MARK = "@etude "
 CHECKPOINTS, WHOLE = "checkpoints", "complete.json"  # a checkpoint without the second is not finished
 LOOK_S = 0.2
 LOG_CHARS = 1_000_000
+RESULT_TRIES = 10  # some minutes: what was trained and paid for is not given up with a service that is down for two
 
 
 class Aboard:
@@ -190,6 +191,7 @@ class Aboard:
             self._services,
             "say what the repository holds",
             lambda: self._api.get_paths_info(place.repo, [checkpoints], repo_type=place.type),
+            tries=RESULT_TRIES,
         )
         remove = [CommitOperationDelete(checkpoints, is_folder=True)] if there else []
         asked(
@@ -201,6 +203,7 @@ class Aboard:
                 commit_message=f"results of {self._spec.job_id}",
                 repo_type=place.type,
             ),
+            tries=RESULT_TRIES,
         )
 
     def _upload_log(self) -> None:

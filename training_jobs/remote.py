@@ -65,10 +65,11 @@ JOBS_REPO = "etude-jobs"
 CODE_MOUNT, JOB_MOUNT = "/etude-code", "/etude-job"
 SUBMITTING, COMPLETED = "SUBMITTING", "COMPLETED"
 ENDED = (COMPLETED, "ERROR", "CANCELED", "DELETED")
+FETCHED = ".fetched-"
 POLL_S = 5.0
 LOG_REST_S = 15.0  # for what is left of a log when the job is over
 CHECKPOINT_S = 300.0
-SUBMITS, LOOKS, CANCEL_LOOKS = 4, 8, 10
+SUBMITS, LOOKS, CANCEL_LOOKS, GONE_LOOKS = 4, 8, 10, 3
 REASON_CHARS = 200
 # What the container needs of this process's environment, besides the token.
 PASSED_ON = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "ETUDE_HUB_WAIT_S", "ETUDE_HUB_TIMEOUT_S")
@@ -101,6 +102,9 @@ class Following:
         Raises:
             ValueError: it failed, or the service did; the next start goes on, or begins anew where it failed.
         """
+        if self._fetched.is_dir():  # cut short when all was here
+            self._finish()
+            return
         if self._note.stage == SUBMITTING:  # cut short: it may have begun
             self._adopt(self._started())
         if self._note.id is None:
@@ -276,15 +280,18 @@ class Following:
 
     def _started(self) -> "JobInfo | None":
         """The job there that carries this note's mark; should there be several, the others are cancelled."""
+        found = self._marked()
+        for other in found[1:]:
+            asked(self._services, "cancel a job", partial(self._api.cancel_job, **self._there(other.id)))
+        return found[0] if found else None
+
+    def _marked(self) -> "list[JobInfo]":
+        """What the namespace lists under this note's mark."""
 
         def by_mark() -> "list[JobInfo]":
             return list(self._api.list_jobs(namespace=self._remote.namespace, labels={"etude-start": self._note.mark}))
 
-        found = asked(self._services, "list its jobs", by_mark)
-        found = sorted(found, key=lambda info: info.id)
-        for other in found[1:]:
-            asked(self._services, "cancel a job", partial(self._api.cancel_job, **self._there(other.id)))
-        return found[0] if found else None
+        return sorted(asked(self._services, "list its jobs", by_mark), key=lambda info: info.id)
 
     def _adopt(self, info: "JobInfo | None") -> None:
         if info is not None:
@@ -307,20 +314,34 @@ class Following:
                 if log.ended.wait(POLL_S):  # the log is over, so the job is about to be
                     time.sleep(first_wait_s(self._services))
             self._noted(stage=_stage(info))
+            log.over.set()
             log.ended.wait(LOG_REST_S)
         finally:
             log.stop.set()
         return info
 
     def _inspect(self, job_id: str) -> "JobInfo | None":
-        try:
-            return asked(
-                self._services, "say how the job is", lambda: self._api.inspect_job(**self._there(job_id)), tries=LOOKS
-            )
-        except HubError as error:
-            if error.status == 404:
-                return None
-            raise
+        """The job there; None where its namespace does not list it either.
+
+        Not found is also what a service says of a job that it has just taken in, and to a token that may not see it: it
+        alone is no reason to give up what may run and cost.
+        """
+        for left in range(GONE_LOOKS - 1, -1, -1):
+            try:
+                return asked(
+                    self._services,
+                    "say how the job is",
+                    lambda: self._api.inspect_job(**self._there(job_id)),
+                    tries=LOOKS,
+                )
+            except HubError as error:
+                if error.status != 404:
+                    raise
+            if found := [info for info in self._marked() if info.id == job_id]:
+                return found[0]
+            if left:
+                time.sleep(first_wait_s(self._services))
+        return None
 
     def _use(self, info: "JobInfo | None") -> RemoteUse:
         """What the job took, as the service counts it; its whole time limit where it does not say."""
@@ -345,10 +366,9 @@ class Following:
             HubError: they could not be had.
         """
         place = self._results
-        folder = self._folder
-        for left in folder.glob(".fetched-*"):
+        for left in self._folder.glob(f"{FETCHED}*"):
             shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetched-") as draft:
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{FETCHED}draft-") as draft:
             try:
                 sha = asked(
                     self._services,
@@ -372,13 +392,31 @@ class Following:
                 raise
             fetched = Path(draft) / place.folder
             result = _checked(fetched, self._spec)
-            shutil.rmtree(folder / MODEL, ignore_errors=True)
-            for name in (MODEL, PREDICTIONS, BASE_PREDICTIONS, METRICS):
-                if (fetched / name).exists():
-                    os.replace(fetched / name, folder / name)
+            write_wire(fetched / RESULT, result.model_copy(update={"remote": use}))
+            os.replace(fetched, self._fetched)
+        say_line(self._folder, f"fetched from {place.repo} at {sha}; {use.seconds:.0f} s, {use.usd:.4f} USD")
+        self._finish()
+
+    def _finish(self) -> None:
+        """Put the results that are here in their places. Until then they stay where no new attempt clears them away:
+        the texts are deleted before, and with them goes the only other copy of the answers.
+        """
         self._delete_texts()
-        say_line(folder, f"fetched from {place.repo} at {sha}; {use.seconds:.0f} s, {use.usd:.4f} USD")
-        write_wire(folder / RESULT, result.model_copy(update={"remote": use}))
+        result = _checked(self._fetched, self._spec)
+        shutil.rmtree(self._folder / MODEL, ignore_errors=True)
+        if (self._fetched / MODEL).is_dir():
+            shutil.copytree(self._fetched / MODEL, self._folder / MODEL, copy_function=os.link)
+        for name in (PREDICTIONS, BASE_PREDICTIONS, METRICS):
+            (self._folder / name).unlink(missing_ok=True)
+            if (self._fetched / name).exists():
+                os.link(self._fetched / name, self._folder / name)
+        write_wire(self._folder / RESULT, result)
+        shutil.rmtree(self._fetched, ignore_errors=True)
+
+    @property
+    def _fetched(self) -> Path:
+        """Where results lie that were fetched whole for this note."""
+        return self._folder / f"{FETCHED}{self._note.mark}"
 
     # Where things lie.
 

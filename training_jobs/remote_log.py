@@ -1,7 +1,7 @@
 """The log of a job on Hugging Face as it comes: lines into `log.txt`, marked ones into status and metrics as well.
 
-The service replays the log from its beginning whenever it is asked, so what an earlier connection, or an earlier
-process, has written already is counted in `log.txt` and passed over.
+The service replays the log from its beginning whenever it is asked. What an earlier connection wrote is counted and
+passed over; what an earlier process wrote is looked for in `log.txt`, in order, among what was said about it here.
 """
 
 import json
@@ -22,10 +22,11 @@ from training_jobs.aboard import MARK
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-OURS, HEADER = "hf: ", "--- attempt "  # how the lines in `log.txt` begin that the job there did not print
+OURS = "hf: "  # how the lines in `log.txt` begin that the one who follows says
 LINE_CHARS, MOST_LINES = 2000, 50_000
 MESSAGE_CHARS = 200
 MOST_WAIT_S = 30.0
+ABSENT = 3  # times that a log is not found: once may be too early
 
 
 def say_line(folder: Path, words: str) -> None:
@@ -55,15 +56,18 @@ class RemoteLog:
     def __init__(self, folder: Path, job_id: str, namespace: str, api: "HfApi", services: Services) -> None:
         self._folder, self._job_id, self._namespace, self._api = folder, job_id, namespace, api
         self._services = services
-        self._written = _lines_of(folder / LOG, job_id)
+        self._written = _lines_since(folder / LOG, f"{OURS}job {job_id} ")
+        self._found = 0  # so many of them were replayed, or are none of the job's
         self._seen = 0
+        self.over = threading.Event()
+        """To be set once the job is over."""
         self.ended = threading.Event()
         """Set once the whole log was read."""
         self.stop = threading.Event()
         threading.Thread(target=self._follow, name=f"log of {job_id}", daemon=True).start()
 
     def _follow(self) -> None:
-        wait_s = first_wait_s(self._services)
+        wait_s, absent = first_wait_s(self._services), 0
         while not self.stop.is_set():
             before, number = self._seen, -1
             try:
@@ -76,7 +80,8 @@ class RemoteLog:
                         self._seen += 1
                         wait_s = first_wait_s(self._services)
             except FAILURES as error:
-                if status_of(error) == 404:  # the job is gone, and its log with it
+                absent += status_of(error) == 404
+                if self.over.is_set() and absent >= ABSENT:  # the job is gone, and its log with it
                     self.ended.set()
                     return
                 self.stop.wait(wait_s)
@@ -89,15 +94,22 @@ class RemoteLog:
                     return
 
     def _take(self, line: str) -> None:
-        number = self._seen
-        if self._written <= number < MOST_LINES:
-            _append(self._folder, redacted(line[:LINE_CHARS], self._services.environment))
+        words = _one_line(redacted(line[:LINE_CHARS], self._services.environment))
+        if not self._was_written(words) and self._seen < MOST_LINES:
+            _append(self._folder, words)
         if line.startswith(MARK):
             try:
                 said = json.loads(line.removeprefix(MARK))
                 self._obey(said)
             except (ValueError, KeyError, TypeError, AttributeError):  # words of a job that look like ours
                 return
+
+    def _was_written(self, words: str) -> bool:
+        for place in range(self._found, len(self._written)):
+            if self._written[place] == words:
+                self._found = place + 1
+                return True
+        return False
 
     def _obey(self, said: dict[str, dict[str, object]]) -> None:
         if "progress" in said:
@@ -113,18 +125,23 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _one_line(words: str) -> str:
+    """As it is written: what is no Unicode becomes a question mark."""
+    return words.replace("\r", " ").replace("\n", " ").encode(errors="replace").decode()
+
+
 def _append(folder: Path, words: str) -> None:
     handle = open_or_create(folder / LOG, os.O_WRONLY | os.O_APPEND)
     try:
-        os.write(handle, (words.replace("\r", " ").replace("\n", " ") + "\n").encode(errors="replace"))
+        os.write(handle, (_one_line(words) + "\n").encode())
     finally:
         os.close(handle)
 
 
-def _lines_of(log: Path, job_id: str) -> int:
-    """How many lines of this job's log are in the file: those that stand behind the first word about it."""
+def _lines_since(log: Path, start: str) -> list[str]:
+    """The lines of a file behind the first that starts like this."""
     if not log.exists():
-        return 0
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    first = next((number for number, line in enumerate(lines) if line.startswith(f"{OURS}job {job_id} ")), len(lines))
-    return sum(1 for line in lines[first:] if not line.startswith((OURS, HEADER)))
+        return []
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    first = next((number for number, line in enumerate(lines) if line.startswith(start)), len(lines))
+    return lines[first + 1 :]
