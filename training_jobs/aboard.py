@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servers.core.disk import read_json, read_jsonl
-from servers.core.hub import HubError, api_for, asked
+from servers.core.hub import LONG_PATIENCE_S, HubError, api_for, asked
 from servers.core.job_files import (
     BASE_PREDICTIONS,
     LOG,
@@ -192,6 +192,7 @@ class Aboard:
             "say what the repository holds",
             lambda: self._api.get_paths_info(place.repo, [checkpoints], repo_type=place.type),
             tries=RESULT_TRIES,
+            patience_s=LONG_PATIENCE_S,
         )
         remove = [CommitOperationDelete(checkpoints, is_folder=True)] if there else []
         asked(
@@ -204,6 +205,7 @@ class Aboard:
                 repo_type=place.type,
             ),
             tries=RESULT_TRIES,
+            patience_s=LONG_PATIENCE_S,
         )
 
     def _upload_log(self) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from servers.core.disk import read_json, read_jsonl
-from servers.core.hub import HubError, api_for, asked, first_wait_s
+from servers.core.hub import LONG_PATIENCE_S, HubError, api_for, asked, first_wait_s
 from servers.core.job_files import (
     BASE_PREDICTIONS,
     METRICS,
@@ -333,6 +333,7 @@ class Following:
                     "say how the job is",
                     lambda: self._api.inspect_job(**self._there(job_id)),
                     tries=LOOKS,
+                    patience_s=LONG_PATIENCE_S,
                 )
             except HubError as error:
                 if error.status != 404:

@@ -3,10 +3,11 @@
 On the Hub each version is a commit of `<namespace>/etude-<dataset>`.
 """
 
+import json
 from pathlib import Path
 
 from servers.core.dataset import Card, DatasetStore, appearing
-from servers.core.disk import write_jsonl, write_text
+from servers.core.disk import plain, write_text
 from servers.core.hub import resolved_namespace
 from servers.core.hub_repos import Uploaded, upload
 from servers.core.services import Services
@@ -50,25 +51,49 @@ def publish(workspace: Workspace, datasets: DatasetStore, task: Task, card: Card
     folder = workspace.root / "published" / card.name / card.fingerprint
     if not folder.exists():
         with appearing(folder) as draft:
-            write_jsonl(draft / "train.jsonl", datasets.train(card.name, card.fingerprint))
-            write_jsonl(draft / "diagnose.jsonl", datasets.diagnose(card.name, card.fingerprint))
-            write_text(draft / "README.md", _card_text(task, card))
+            for name, text in _files(datasets, task, card).items():
+                write_text(draft / name, text)
     return folder, sorted(file.name for file in folder.iterdir())
 
 
-def publish_on_hub(services: Services, card: Card, folder: Path) -> Uploaded:
+def publish_on_hub(services: Services, datasets: DatasetStore, task: Task, card: Card, folder: Path) -> Uploaded:
     """Upload a published folder into a dataset repository, private unless that is public already.
 
+    Args:
+        services: The token.
+        datasets: Where the rows are.
+        task: For the card's words.
+        card: The version.
+        folder: That `publish` wrote.
+
     Raises:
-        ValueError: there is no token, or the Hub refuses.
+        ValueError: the folder holds anything else than was published, there is no token, or the Hub refuses.
     """
+    expected = {name: text.encode() for name, text in _files(datasets, task, card).items()}
+    found = {file.name: file.read_bytes() if file.is_file() else None for file in folder.iterdir()}
+    # What leaves the machine is what the open splits hold, whatever was put beside or into it since.
+    if found != expected:
+        raise ValueError(f"{folder} is not what was published there; delete it and call publish_dataset again")
     return upload(
         services,
         "dataset",
         f"{resolved_namespace(services)}/etude-{card.name}",
-        {file.name: file for file in sorted(folder.iterdir())},
+        expected,
         f"{card.name} at {card.fingerprint}",
     )
+
+
+def _files(datasets: DatasetStore, task: Task, card: Card) -> dict[str, str]:
+    """What is published of a version, by the file's name."""
+    splits = {
+        "train.jsonl": datasets.train(card.name, card.fingerprint),
+        "diagnose.jsonl": datasets.diagnose(card.name, card.fingerprint),
+    }
+    lines = {
+        name: "".join(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        for name, rows in splits.items()
+    }
+    return {"README.md": _card_text(task, card), **lines}
 
 
 def _card_text(task: Task, card: Card) -> str:

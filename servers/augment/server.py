@@ -217,7 +217,7 @@ def build_room(
         card = datasets.card(dataset, dataset_version)
         with workspace.writing("augment.publish_dataset"):
             folder, files = publish(workspace, datasets, task, card)
-        on_hub = publish_on_hub(services, card, folder) if to_hub else None
+        on_hub = publish_on_hub(services, datasets, task, card, folder) if to_hub else None
         return Published(path=str(folder.relative_to(workspace.root)), files=files, on_hub=on_hub)
 
     return room

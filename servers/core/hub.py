@@ -25,6 +25,8 @@ ENDPOINT = "HF_ENDPOINT"
 FIRST_WAIT, TIMEOUT = "ETUDE_HUB_WAIT_S", "ETUDE_HUB_TIMEOUT_S"  # for whoever sits behind a slow line, and for tests
 FIRST_WAIT_S, MOST_WAIT_S, TRIES = 1.0, 60.0, 4
 TIMEOUT_S = 60.0  # without a byte; the library's own client waits for ever
+PATIENCE_S = 20.0  # the library tries some calls again by itself, for half a minute, and tells nobody
+LONG_PATIENCE_S = 600.0  # where something runs or was paid for
 REASON_CHARS = 300
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 WAYS_OUT = {
@@ -58,9 +60,11 @@ class HubError(ValueError):
 
 def api_for(services: Services) -> "HfApi":
     """The Hub as the token's user sees it."""
-    from huggingface_hub import HfApi, set_client_factory
+    from huggingface_hub import HfApi, constants, set_client_factory
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    # The other way to move files has a client, time limits and a cache of its own: what passes here may be sealed next.
+    constants.HF_HUB_DISABLE_XET = True
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what is tried again is no news
     timeout_s = _seconds(services.environment, TIMEOUT, TIMEOUT_S)
@@ -69,7 +73,9 @@ def api_for(services: Services) -> "HfApi":
     return HfApi(endpoint=services.key(ENDPOINT), token=services.key(HF_KEY) or False)
 
 
-def asked(services: Services, what: str, call: Callable[[], T], tries: int = TRIES) -> T:
+def asked(
+    services: Services, what: str, call: Callable[[], T], tries: int = TRIES, patience_s: float = PATIENCE_S
+) -> T:
     """What a call of the Hub returns, tried again where that may help.
 
     Args:
@@ -77,11 +83,12 @@ def asked(services: Services, what: str, call: Callable[[], T], tries: int = TRI
         what: Is asked for, as in "does not {what}".
         call: The call; it may be made several times.
         tries: How often at most.
+        patience_s: After how long no other try is made, unless the service itself asks to wait.
 
     Raises:
         HubError: it failed, in one line.
     """
-    wait_s = first_wait_s(services)
+    wait_s, began = first_wait_s(services), time.monotonic()
     for left in range(tries - 1, -1, -1):
         try:
             return call()
@@ -91,7 +98,8 @@ def asked(services: Services, what: str, call: Callable[[], T], tries: int = TRI
             cause = failure.__cause__
             error = cause if isinstance(failure, RuntimeError) and isinstance(cause, Exception) else failure
             status = status_of(error)
-            if left == 0 or (status is not None and status not in TRANSIENT):
+            is_late = time.monotonic() - began > patience_s
+            if left == 0 or is_late or (status is not None and status not in TRANSIENT):
                 raise _refused(services, what, error, status) from error
             time.sleep(min(max(wait_s, _retry_after_s(error)), MOST_WAIT_S))
             wait_s *= 2

@@ -14,7 +14,8 @@ def publish_model_files(workspace: Workspace, task: Task, services: Services, mo
     """Upload a model into `<namespace>/etude-<task>-<model>`, private unless that is public already.
 
     Raises:
-        ValueError: no job made the model, its files are not those that were trained, or the Hub refuses.
+        ValueError: no job made the model, its files are not those that were trained, its evaluation is invalid, or the
+            Hub refuses.
     """
     made = trained_model(workspace, model)
     folder = intact_folder(workspace, made)
@@ -30,5 +31,6 @@ def publish_model_files(workspace: Workspace, task: Task, services: Services, mo
 
 
 def _newest_evaluation(workspace: Workspace, model: str, digest: str) -> Evaluation | None:
-    found = [one for one in EvaluationStore(workspace).all() if (one.model, one.served_by.digest) == (model, digest)]
-    return max(found, key=lambda one: one.created_at, default=None)
+    store = EvaluationStore(workspace)
+    found = [one for one in store.all() if (one.model, one.served_by.digest) == (model, digest)]
+    return store.verified(found[-1].evaluation_id) if found else None  # what is published is looked at row by row
