@@ -162,6 +162,23 @@ async def test_an_address_that_leads_nowhere_is_one_line(
     assert not (tmp_path / "artifacts" / "datasets").exists()
 
 
+async def test_one_split_of_a_dataset_can_be_taken(tmp_path: Path, hub: HubDouble, capsys: pytest.CaptureFixture[str]):
+    """Ours: by the name of a file or of its folder, as repositories of the Hub have them."""
+    from tests.doubles.hub_repos import Repo
+
+    repo = hub.repos["dataset", "eve/split"] = Repo("dataset", "eve/split", private=True)
+    repo.commit({"train/0000.jsonl": rows(100), "data/test-00000-of-00001.jsonl": rows(140)})
+    asked = ["hf://eve/split", "--artifacts", str(tmp_path / "artifacts"), "--json"]
+
+    codes = [importing.run([*asked, "--name", f"only-{one}", "--split", one]) for one in ("train", "test")]
+    told = capsys.readouterr().out
+    none = importing.run([*asked, "--name", "none", "--split", "validation"])
+
+    assert codes == [0, 0] and '"read": 100' in told and '"read": 140' in told
+    said = capsys.readouterr().err
+    assert none == 1 and "no file is called after the split 'validation'" in said and "0000.jsonl" in said
+
+
 async def test_prices_and_names_are_asked_for_again_where_that_may_help(hub: HubDouble):
     """Ours: a server's error now and then is no reason to refuse a plan; a refusal is not asked again."""
     hub.faults = [Fault("hardware", "status", 500), Fault("whoami", "reset", times=2)]

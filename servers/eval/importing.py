@@ -22,7 +22,7 @@ from servers.eval.custody import RESERVED_PREFIX, Custody
 from servers.eval.hub_source import local_sources
 from servers.eval.renewing import Renewed, renew
 from servers.eval.row_reading import Columns, Intake, take_in
-from servers.eval.source_files import open_sources
+from servers.eval.source_files import SPLIT_WORDS, open_sources
 from servers.eval.splits import MIN_SIDE_ROWS
 
 MAX_NAME_CHARS = 50  # its beginning is called begin_<name>, and that is a folder's name as well
@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         "--target", metavar="DIM=COL", action="append", default=[], help="where a dimension's value stands"
     )
     parser.add_argument(
+        "--split", choices=list(SPLIT_WORDS), help="take only this one of the source's own splits (default: all)"
+    )
+    parser.add_argument(
         "--max-bad-share",
         metavar="SHARE",
         type=_share,
@@ -163,7 +166,7 @@ def _import(
     if name.startswith(RESERVED_PREFIX):
         raise ValueError(f"dataset {name!r}: names that begin with {RESERVED_PREFIX!r} are the demo's; choose another")
     columns = Columns(text=asked.text, id=asked.id, target=_target_columns(asked.target, task))
-    sources = open_sources(paths)
+    sources = open_sources(paths, asked.split)
     intake = take_in(sources, task, columns)
     report = workspace.datasets_dir(name) / "import.json"
     least = MIN_SIDE_ROWS if asked.fresh_gate else MIN_ROWS

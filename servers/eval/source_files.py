@@ -26,6 +26,7 @@ SPLIT_WORDS = {
     "validation": {"validation", "valid", "val", "dev", "eval", "evaluation"},
     "test": {"test", "testing", "holdout", "heldout", "frozen", "gate"},
 }
+SHOWN_FILES = 8
 OTHER_SEPARATORS = (";", "\t", "|")  # what spreadsheets write where the comma is the decimal mark
 
 
@@ -57,13 +58,23 @@ class Source:
     """Which of the source's own splits the file is, by its name; '' where it tells of none."""
 
 
-def open_sources(paths: Sequence[Path]) -> list[Source]:
+def open_sources(paths: Sequence[Path], split: str | None = None) -> list[Source]:
     """The rows of files, and of the files in folders.
 
+    Args:
+        paths: The files and folders.
+        split: Take only files of this one of the source's own splits, by the name of the file or its folder.
+
     Raises:
-        ValueError: a file cannot be read or stands twice, or a folder holds none; one line that says why.
+        ValueError: a file cannot be read or stands twice, or there is none; one line that says why.
     """
     files = [file for path in paths for file in (_within(path) if path.is_dir() else [path])]
+    if split is not None:
+        every = files
+        files = [file for file in every if (split_named(file.stem) or split_named(file.parent.name)) == split]
+        if not files:
+            names = ", ".join(sorted({file.name for file in every})[:SHOWN_FILES])
+            raise ValueError(f"no file is called after the split {split!r}; there are {names}")
     if twice := [file for k, file in enumerate(files) if file.resolve() in {other.resolve() for other in files[:k]}]:
         raise ValueError(f"{str(twice[0])!r} is given twice; name each file once")
     if len(files) == 1:
