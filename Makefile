@@ -16,8 +16,8 @@ cycle: $(READY)  ## improve the demo's model, twice around
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services" $(ARGS)
 
-test-services: $(READY)  ## a beginning and a cycle on every real SDK, against doubles of all services
-	$(BIN)/python -m pytest -m services tests/services $(ARGS)
+test-services: $(READY)  ## the services: uploads, jobs elsewhere, and a whole run on every real SDK, against doubles
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m services $(ARGS)
 
 test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
 	OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)

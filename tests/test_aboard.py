@@ -15,6 +15,8 @@ from tests.doubles.hub_repos import Repo
 from tests.test_jobs import ROOT, rows, training
 from training_jobs.cargo import BOARDING, LANGUAGE_MODELS, Boarding, Place
 
+pytestmark = pytest.mark.services
+
 RESULTS = Place(type="model", repo="ada/etude-kotone-m", folder="job")
 LOG = Place(type="dataset", repo="ada/etude-jobs", folder="jobs/j")
 CHECKPOINT = {"complete.json": b"{}", "weights.bin": b"weights"}

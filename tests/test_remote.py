@@ -38,6 +38,8 @@ from tests.doubles.hub_repos import Repo
 from tests.test_jobs import JOB, TASK, ended, fitted_here, rows, training, wait_for
 from training_jobs.remote import Following
 
+pytestmark = pytest.mark.services
+
 REMOTE = RemoteSpec(namespace="ada", flavor="t4-small", image="uv", timeout_s=60, usd_per_minute=0.6)
 MODEL_REPO = "ada/etude-kotone-student-0123456789ab"
 SUBMIT = r"^POST /api/jobs/ada$"

@@ -17,6 +17,8 @@ from tests.test_jobs import TASK, fitted_here, rows, training
 from tests.test_remote import REMOTE, Played
 from training_jobs.remote import Following
 
+pytestmark = pytest.mark.services
+
 ONE_JOB, SUBMIT = "^GET /api/jobs/ada/0[0-9a-f]*$", r"^POST /api/jobs/ada$"
 
 

@@ -27,6 +27,8 @@ from tests.doubles.wandb_store import Project
 from tests.sync_world import CYCLE, JOB, MODEL, Ended, Syncs, SyncWorld
 from tests.workshop import call
 
+pytestmark = pytest.mark.services
+
 PROJECT = "etude-kotone"
 UPLOADS = ("CreateArtifact", "UpsertBucket", "file_stream", "/storage/", "calls/complete", "obj/create")
 
