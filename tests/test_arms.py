@@ -116,7 +116,7 @@ def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path):
     task, workspace = load_task("kotone"), Workspace(tmp_path)
     trained(workspace, task, rows(task))
 
-    for model in ("student-000000000000", "teacher", "../../etc/passwd", "", "student-0123456789AB"):
+    for model in ("student-000000000000", "somebody", "../../etc/passwd", "", "student-0123456789AB"):
         with pytest.raises(ValueError, match=f"no model .* known: constant, rule, {MODEL}; list_models shows all"):
             load_arm(model, workspace, task, [])
 

@@ -39,7 +39,8 @@ async def turn(world: World, folder: Path, double: MistralDouble | None) -> Outc
 
 def work(world: World) -> list[str]:
     """The calls that change something, in order."""
-    return [tool for tool in world.calls if tool not in ("get_cycle", "read_evidence", "describe_task")]
+    reads = ("get_cycle", "read_evidence", "describe_task")
+    return [tool for tool in world.calls if tool not in reads and not tool.endswith("_tool")]
 
 
 def is_open(world: World) -> bool:

@@ -50,6 +50,7 @@ NUMBER = _quantity("", "r2", "r²", "r^2", "score", *_NO_UNIT, name="none")
 DEVIATIONS = _quantity("standard deviations", "standard deviation", "sd", "sds", "sigma")
 MILLISECONDS = _quantity("ms", "milliseconds", "millisecond", "msec")
 SECONDS = _quantity("seconds", "second", "s", "sec", "secs")
+MINUTES = _quantity("minutes", "minute", "min")
 DOLLARS = _quantity("usd", "$", "us$", "dollars", "dollar", "us dollars")
 PRICE = _quantity("usd per 100 requests", "usd/100 requests", "usd", "$", "dollars", "dollars per 100 requests")
 ROWS = _count("rows", "examples", "requests", "texts", "answers", "pairs")
@@ -78,8 +79,9 @@ _NAMED: list[tuple[str, Quantity]] = [
     (r"intent_score(_mean)?|output_sanity_score", SCORE),
     (r".*_ms", MILLISECONDS),
     (r"seconds|seconds_estimate|.*_seconds|.*_s", SECONDS),
+    (r"minutes|minutes_.+", MINUTES),
     (r"cost_per_100_requests_usd", PRICE),
-    (r".*_usd", DOLLARS),
+    (r"usd|usd_.+|.*_usd", DOLLARS),
     (r"clusters|clusters_.+|.*_clusters|near_groups|groups|.*_groups", GROUPS),
     (r".*_texts|texts", TEXTS),
     (r"verdicts_asked|verdicts", VERDICTS),

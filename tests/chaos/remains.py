@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-TIMES = re.compile(r"(^|_)(at|seconds|timestamp|latency|estimate)(_|$)")
+TIMES = re.compile(r"(^|_)(at|seconds|minutes|timestamp|latency|estimate)(_|$)")
 VOLATILE = {"attempt", "pid", "reply_digest", "reply_chars"}  # of a retry, a process, and words that hold times
 LATENCY_CHECK = "p95_latency_ms"
 BESIDE = {"tracking/local.db-shm", "tracking/local.db-wal"}  # SQLite's own, there until the next process is done
