@@ -256,7 +256,7 @@ def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it
     """
     if spec.remote is None or (most := most_usd(spec.remote)) <= stands_for_it:
         return
-    if approve_usd is None or abs(approve_usd - most) > HALF_A_CENT:
+    if approve_usd is None or not abs(approve_usd - most) < HALF_A_CENT:  # so, and NaN is no approval
         raise ValueError(
             f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person "
             f"approves it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"
