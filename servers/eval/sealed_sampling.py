@@ -72,9 +72,8 @@ def sample_sealed(
         folder = root / sampling.job_id(root, model, card, rows, "sealed")
         folder.mkdir(mode=PRIVATE, exist_ok=True)
         job = sampling.begin(jobs, root, model, card, rows, "sealed", approve_usd)
-        _wait(jobs, job, folder, deadline)
+        _wait(sampling, jobs, job, folder, deadline)
         answers = [Answer.model_validate(row) for row in read_jsonl(folder / PREDICTIONS)]
-        sampling.settle(folder)
         try:
             _refuse_other_answers(answers, rows, served_by)
         except ValueError:
@@ -85,7 +84,7 @@ def sample_sealed(
     return answers
 
 
-def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None:
+def _wait(sampling: Sampling, jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None:
     """Wait until the job has answered."""
     while job.state not in ENDED:
         if time.monotonic() >= deadline:
@@ -94,6 +93,7 @@ def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None
             )
         time.sleep(POLL_S)
         job = jobs.status(job.job_id)
+    sampling.settle(jobs, folder.parent)
     if job.state != "succeeded":
         (folder / TEXTS).unlink(missing_ok=True)
         tell_failure_once(folder, job, sealed=True)
