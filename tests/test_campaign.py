@@ -10,14 +10,18 @@ import pytest
 from mcp import Client
 
 from servers.augment.server import build_room as build_augment
-from servers.core.campaign import WAYS, Way
+from servers.core.campaign import WAYS, Campaign, Way
+from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json
 from servers.core.effects import LEVEL, effect
+from servers.core.job_files import CampaignSpec, is_same_work
 from servers.core.services import Services
-from servers.core.settings import ModelSettings, Settings
+from servers.core.settings import JobsSettings, ModelSettings, Settings
 from servers.eval.server import build_room as build_eval
+from servers.retrain.planning import train_spec
 from servers.retrain.server import build_room as build_retrain
 from tests.campaign_world import CHANGE, FOCUS, CampaignWorld
+from tests.doubles.price_list import PriceList
 from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.anyio
@@ -290,3 +294,39 @@ async def test_a_campaign_of_adapters_has_their_recipe_and_every_seed(tmp_path: 
     assert {arm.model_id.partition("-")[0] for arm in campaign.arms} == {"lora"} and campaign.family.name == "lora"
     assert (plan["quote"]["hardware"], plan["cost_usd"], plan["quote"]["resolved"]) == ("this machine", 0.0, None)
     assert f"{cycle} trains a/base on local, and student on local is configured" in other
+
+
+async def test_a_campaign_that_is_planned_again_is_quoted_at_the_price_of_now(tmp_path: Path):
+    """Bug: start_retrain refused it for the changed price, and plan_campaign gave the old quote back, for ever."""
+    world = CampaignWorld(tmp_path)
+    cycle = await world.opened()
+    opened = world.file("loop", cycle, "cycle.json")
+    world.leave(cycle, "cycle.json", opened | {"backends": opened["backends"] | {"jobs": "huggingface"}})
+    settings = Settings(model=ModelSettings(family="student"), jobs=JobsSettings(flavor="t4-small"))
+    asked: dict[str, Any] = {"cycle": cycle, "focus_dimensions": FOCUS, "changes": [CHANGE], "seeds": 1}
+    with PriceList({"t4-small": 0.01}) as prices:
+        services = Services(settings, prices.environment)
+        async with Client(build_augment(world.workspace, world.task, services).server) as client:
+            first = await call(client, "plan_campaign", **asked)
+            campaign = world.made(cycle)
+            same = await call(client, "plan_campaign", **asked)
+            prices.prices["t4-small"] = 0.02
+            dearer = await call(client, "plan_campaign", **asked)
+
+    again = world.campaign(cycle)
+    assert same == first and again.rows == campaign.rows and again.plan_id == dearer["plan_id"] == first["plan_id"]
+    assert dearer["quote"]["resolved"]["usd_per_minute"] == 0.02
+    assert dearer["quote"]["approve_usd"] == pytest.approx(2 * first["quote"]["approve_usd"], abs=0.01)
+    assert is_same_work(_job(world, campaign), _job(world, again))  # what failed at the old price goes on
+
+
+def _job(world: CampaignWorld, campaign: Campaign) -> CampaignSpec:
+    """What the campaign's job is told."""
+    arms = [
+        train_spec(
+            world.workspace, world.task, DatasetStore(world.workspace).card("small", campaign.version(arm) or ""),
+            arm.job_id, {}, arm.seed, cycle=campaign.cycle, plan_id=campaign.plan_id, quote=campaign.quote,
+        )
+        for arm in campaign.trainable
+    ]  # fmt: skip
+    return CampaignSpec(job_id=campaign.plan_id, cycle=campaign.cycle, plan_id=campaign.plan_id, arms=arms)

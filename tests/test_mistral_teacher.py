@@ -232,11 +232,15 @@ def test_a_teacher_that_fails_is_told_of_once_and_goes_on_when_called_again(
     failed = shop.refused("augment_dataset", plan_id=plan["plan_id"])
     paid = len(answers.requests) - (4 - len(answers.faults))
     assert "refuses the key" in failed and "set MISTRAL_API_KEY" in failed and KEY not in failed and shop.head == before
+    state = Budget(shop.workspace, shop.services).state()
+    assert state.reserved == 0 and 0 < state.spent < plan["cost_usd"]  # another teacher may be paid instead
     answers.faults, answers.requests = [], []
     made = shop.do("augment_dataset", plan_id=plan["plan_id"])
 
     assert made["state"] == "made" and len(answers.requests) == 3 * N - paid
-    assert Budget(shop.workspace, shop.services).state().reserved == 0
+    used = read_json(shop.workspace.job_dir(shop.jobs[0].job_id) / "result.json")["usage"]["usd"]
+    state = Budget(shop.workspace, shop.services).state()
+    assert state.reserved == 0 and state.spent == pytest.approx(used, abs=2e-6)
 
 
 def test_a_teacher_that_the_budget_does_not_allow_is_not_asked(

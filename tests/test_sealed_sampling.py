@@ -6,7 +6,7 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,12 @@ class World:
     def jobs(self) -> Path:
         return self.workspace.sealed_dir(self.card.name, self.card.gate_fingerprint) / "jobs"
 
-    def sample(self, limit_s: float = LIMIT_S) -> list[Answer]:
+    def sample(
+        self, limit_s: float = LIMIT_S, keep: Callable[[list[Answer]], None] = lambda answers: None
+    ) -> list[Answer]:
         sampling = Sampling(self.workspace, TASK, Services())
         served_by = served_by_of(self.made.model_id, self.workspace, TASK, [])
-        return sample_sealed(sampling, self.card, self.made.model_id, served_by, self.rows, limit_s)
+        return sample_sealed(sampling, self.card, self.made.model_id, served_by, self.rows, limit_s, keep=keep)
 
     def left_waiting(self) -> str:
         """The id of a job that somebody started and did not wait for."""
@@ -165,6 +167,40 @@ def test_whoever_was_killed_while_waiting_finds_the_answers(world: World):
 
     assert answers[0].text == "what only the first asking can know"
     assert world.sample()[0].text.startswith("{")  # and once handed over, the next call asks anew
+
+
+def test_answers_are_kept_before_the_job_that_gave_them_is_taken_away(world: World):
+    """Bug: killed between the two, the next call asked again, and what costs money was paid for twice."""
+    kept: list[list[Answer]] = []
+
+    class Killed(BaseException):
+        pass
+
+    def die(answers: list[Answer]) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        world.sample(keep=die)
+    (folder,) = world.jobs.iterdir()
+    begun = read_json(folder / "status.json")["started_at"]
+    assert not folder.name.startswith(".") and (folder / "result.json").exists()
+    world.sample(keep=lambda answers: kept.append(answers) or _still_there(folder, begun))
+
+    assert [len(answers) for answers in kept] == [len(world.rows)] and list(world.jobs.iterdir()) == []
+
+
+def _still_there(folder: Path, begun: str) -> None:
+    assert read_json(folder / "status.json")["started_at"] == begun  # the first asking, no second
+
+
+def test_taking_away_that_was_cut_short_behind_the_texts_is_finished(world: World):
+    """Bug: the texts were gone, and so every further call ended in a traceback."""
+    job_id = world.left_waiting()
+    world.ended(job_id)
+    (world.jobs / job_id / "texts.jsonl").unlink()
+
+    assert len(world.sample()) == len(world.rows)
+    assert list(world.jobs.iterdir()) == []
 
 
 def test_a_job_that_was_killed_is_asked_again(world: World):

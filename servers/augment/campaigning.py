@@ -23,10 +23,11 @@ from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.families import Family, worked_with
 from servers.core.jobs import JobStatus
-from servers.core.quotes import Quotes
+from servers.core.quotes import Quote, Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
 from servers.core.services import Services
 from servers.core.task import Task
+from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
 # Where the task's file asks for no replay: the first project's share of the new rows, at most a tenth of train.
@@ -79,7 +80,7 @@ class Campaigning:
         plan_id = "campaign-" + digest(made_of)[:12]
         found = self._found(cycle)
         if found is not None and found.plan_id == plan_id:
-            return found
+            return self._quoted_anew(found, family, recipe, before)
         if found is not None and any(rows.made for rows in found.rows):
             raise ValueError(f"{cycle} has begun to carry out {found.plan_id}; go on with augment_dataset")
         rows = [self._rows(opened, plan_id, way, seed, focus) for way, seed in _row_sets(tried, seeds)]
@@ -88,12 +89,7 @@ class Campaigning:
             for way in tried
             for seed in range(1, _arms_of(family, way, seeds) + 1)
         ]
-        trained = self._datasets.card(opened.dataset, opened.dataset_version).rows.train
-        new = {one.name: one.spec["new_rows"] for one in rows}
-        trainings = [
-            (trained + new.get(arm.rows or "", 0), (recipe if arm.changes else before).model_dump()) for arm in arms
-        ]
-        quote = Quotes(self._workspace, self._services, family).quote(opened.dataset, opened.dataset_version, trainings)
+        quote = self._quote(opened.dataset, opened.dataset_version, family, rows, arms, recipe, before)
         campaign = Campaign(
             plan_id=plan_id,
             cycle=cycle,
@@ -155,6 +151,32 @@ class Campaigning:
             return None
         opened = needs_unjudged(self._workspace, campaign.cycle)
         return self._augmenting.teacher_at_work(opened, AugmentationSpec.model_validate(rows.spec), rows.seed, until)
+
+    def _quoted_anew(self, found: Campaign, family: Family, recipe: Wire, before: Wire) -> Campaign:
+        """A campaign as it is, at what is resolved now: a price may have changed since, or the code that runs."""
+        quote = self._quote(found.dataset, found.dataset_version, family, found.rows, found.arms, recipe, before)
+        if found.quote is not None and found.quote.resolved == quote.resolved:
+            return found
+        campaign = found.model_copy(update={"quote": quote})
+        self._write(campaign)
+        return campaign
+
+    def _quote(
+        self,
+        dataset: str,
+        version: str,
+        family: Family,
+        rows: Sequence[Rows],
+        arms: Sequence[Arm],
+        recipe: Wire,
+        before: Wire,
+    ) -> Quote:
+        trained = self._datasets.card(dataset, version).rows.train
+        new = {one.name: one.spec["new_rows"] for one in rows}
+        trainings = [
+            (trained + new.get(arm.rows or "", 0), (recipe if arm.changes else before).model_dump()) for arm in arms
+        ]
+        return Quotes(self._workspace, self._services, family).quote(dataset, version, trainings)
 
     def _teacher_usd(self, rows: Sequence[Rows]) -> float:
         specs = [(AugmentationSpec.model_validate(one.spec), one.seed) for one in rows]

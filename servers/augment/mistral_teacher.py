@@ -7,15 +7,15 @@ for them once. What the job can cost is set aside in the budget before it starts
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from servers.augment.aim import Aim
 from servers.augment.intents import SHOWN, SHOWN_CHARS, draw_intents
 from servers.augment.teachers import Draft
+from servers.core.asked_costs import reserve_next, settle_ended
 from servers.core.budget import Budget
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.disk import digest, read_json, read_jsonl, write_jsonl
-from servers.core.job_files import DRAFTS, RESULT, DraftRow, EndpointSpec, TeachResult, TeachSpec, read_spec
+from servers.core.disk import digest, read_jsonl, write_jsonl
+from servers.core.job_files import DRAFTS, DraftRow, EndpointSpec, TeachSpec, read_spec
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.prompting import ANSWER_TOKENS
 from servers.core.services import Endpoint, Services
@@ -84,6 +84,7 @@ class MistralTeacher:
         folder = self._workspace.job_dir(job_id)
         if self._jobs.exists(job_id):
             job = self._jobs.status(job_id)
+            self._settle()
             tell_failure_once(folder, job)
             if job.state not in ("failed", "cancelled"):
                 return job
@@ -93,12 +94,12 @@ class MistralTeacher:
         else:
             spec = self._spec(order, cycle, plan_id)
         write_jsonl(folder / INTENTS, draw_intents(order.n, order.aim, self._task, self._train(), order.seed))
-        if spec.endpoint.max_usd > 0:
-            self._budget.reserve(job_id, spec.endpoint.max_usd, f"{self.name} writes {order.n} examples")
+        what = f"{self.name} writes {order.n} examples"
+        reserve_next(self._budget, self._jobs, folder, spec.endpoint.max_usd, what)
         return self._jobs.start(spec)
 
     def waited_for(self, job: JobStatus, until: float) -> JobStatus:
-        """The job when it has ended, or at a moment of the monotonic clock; one that ended well is settled.
+        """The job when it has ended, or at a moment of the monotonic clock; one that ended is settled.
 
         Raises:
             ValueError: it failed, which is told once, or was cancelled.
@@ -106,12 +107,10 @@ class MistralTeacher:
         while job.state in ("queued", "running") and time.monotonic() < until:
             time.sleep(POLL_S)
             job = self._jobs.status(job.job_id)
-        folder = self._workspace.job_dir(job.job_id)
-        tell_failure_once(folder, job)
+        self._settle()
+        tell_failure_once(self._workspace.job_dir(job.job_id), job)
         if job.state == "cancelled":
             raise ValueError(f"{job.job_id} was cancelled; calling again goes on from what it has")
-        if job.state == "succeeded" and job.job_id in self._budget.reservations():
-            self._budget.settle(job.job_id, _result(folder).usage.usd)
         return job
 
     def write(self, n: int, aim: Aim, seed: int, train: Sequence[Example]) -> list[Draft]:
@@ -132,6 +131,9 @@ class MistralTeacher:
     @property
     def _budget(self) -> Budget:
         return Budget(self._workspace, self._services)
+
+    def _settle(self) -> None:
+        settle_ended(self._budget, self._jobs, self._workspace.jobs_root)
 
     def _train(self) -> list[Example]:
         return DatasetStore(self._workspace).train(self._parent.name, self._parent.fingerprint)
@@ -159,7 +161,3 @@ class MistralTeacher:
         asked = (len(self._task.prompt) + about) // CHARS_PER_TOKEN + text_tokens
         reading = self._endpoint.spec(READINGS * n, asked, ANSWER_TOKENS)
         return writing.model_copy(update={"max_usd": round(writing.max_usd + reading.max_usd, 6)})
-
-
-def _result(folder: Path) -> TeachResult:
-    return TeachResult.model_validate(read_json(folder / RESULT))

@@ -142,6 +142,10 @@ class Budget:
         """What is set aside and not settled yet, USD by key."""
         return {key: account.reserved for key, account in self._accounts().items() if account.reserved}
 
+    def settled(self) -> dict[str, float]:
+        """What was noted last of each key that has no reservation, USD."""
+        return {key: account.settled for key, account in self._accounts().items() if account.settled is not None}
+
     def state(self) -> BudgetState:
         """Where the budget stands.
 

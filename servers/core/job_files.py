@@ -32,6 +32,7 @@ LOCK_WAIT_S = 2.0  # another look at the lock takes microseconds
 
 
 PACE = {"timeout_s", "concurrency"}  # of an endpoint: how it is asked, and not what
+PRICED = {"remote", "recipe"}  # of a training: where and by which code it is done, as quoted
 
 
 class EndpointSpec(Wire):
@@ -278,8 +279,10 @@ class TeachResult(Wire):
 
 
 def is_same_work(one: JobSpec, other: JobSpec) -> bool:
-    """Whether two specifications ask for the same; the next attempt may ask an endpoint at another pace."""
-    left, right = (spec.model_dump(exclude={"endpoint": PACE}) for spec in (one, other))
+    """Whether two specifications ask for the same; the next attempt may ask an endpoint at another pace, and the arms
+    of a campaign, whose ids do not follow from a price, may be trained at another one.
+    """
+    left, right = (spec.model_dump(exclude={"endpoint": PACE, "arms": {"__all__": PRICED}}) for spec in (one, other))
     return left == right
 
 

@@ -52,12 +52,11 @@ class Asking:
         card = self._datasets.card(opened.dataset, opened.dataset_version)
         self._custody.refuse_other_task(card)
         job = self._waited_for(self._sampling.begin_on_diagnose(card, model, approve_usd))
-        folder = self._workspace.job_dir(job.job_id)
-        tell_failure_once(folder, job)
+        self._sampling.settle(self._jobs, self._workspace.jobs_root)
+        tell_failure_once(self._workspace.job_dir(job.job_id), job)
         if job.state == "cancelled":
             raise ValueError(f"{job.job_id} was cancelled; calling again goes on from what it has")
         if job.state == "succeeded":
-            self._sampling.settle(folder)
             note_sampled(self._workspace, cycle, model, "diagnose")
         done = job.state == "succeeded"
         return Sampled(

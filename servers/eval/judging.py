@@ -1,6 +1,7 @@
 """Put a candidate before the sealed split: what may be asked, what it costs, what is kept and what is shown."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from servers.core.answers import Answer, ServedBy
 from servers.core.arms import answers_of, kind_of, load_arm, served_by_of
@@ -98,10 +99,8 @@ class Judge:
                 return f"{model!r} is {problem}, so neither it nor {champion!r} is asked; gate_candidate says the same"
         served_by = self._one(opened, card, model)
         if not self._custody.sampled(card, served_by):
-            answers = sample_sealed(
-                self._sampling, card, model, served_by, self._custody.gate(card), limit_s, approve_usd
-            )
-            self._custody.keep_sampled(card, answers)
+            rows, keep = self._custody.gate(card), partial(self._custody.keep_sampled, card)
+            sample_sealed(self._sampling, card, model, served_by, rows, limit_s, approve_usd, keep)
         return None
 
     def _fitness(self, opened: Opening, card: Card, candidate: str, served: dict[Role, ServedBy]) -> Fitness:

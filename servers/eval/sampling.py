@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from servers.core.answers import Answer, ServedBy
 from servers.core.arms import LORA, PROMPT, TEACHER
+from servers.core.asked_costs import reserve_next, settle_ended
 from servers.core.budget import Budget
 from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, read_json, read_jsonl, write_jsonl
@@ -86,6 +87,7 @@ class Sampling:
         folder = root / job_id
         if jobs.exists(job_id):
             spec, job = sample_spec(folder), jobs.status(job_id)
+            self.settle(jobs, root)
             if purpose == "diagnose" or job.attempt >= MAX_ATTEMPTS:
                 tell_failure_once(folder, job, sealed=purpose == "sealed")
             if job.state not in ("failed", "cancelled"):
@@ -98,8 +100,8 @@ class Sampling:
         write_jsonl(folder / TEXTS, [{"id": row.id, "text": row.text} for row in rows])
         if spec.shots_file is not None:
             write_jsonl(folder / spec.shots_file, self._shots(model, card))
-        if (most := highest_cost(spec)) > 0:
-            self._budget.reserve(job_id, most, f"{model} answers {len(rows)} {purpose} rows")
+        what = f"{model} answers {len(rows)} {purpose} rows"
+        reserve_next(self._budget, jobs, folder, highest_cost(spec), what)
         return jobs.start(spec)
 
     def job_id(self, root: Path, model: str, card: Card, rows: Sequence[Example], purpose: Purpose) -> str:
@@ -117,12 +119,9 @@ class Sampling:
             who = [model, trained_model(self.workspace, model).digest, self._weights(model, root)]
         return "sample-" + digest([*who, self.task, asked, purpose])[:12]
 
-    def settle(self, folder: Path) -> float:
-        """Note in the budget what a job that ended well has cost; USD."""
-        cost = cost_of(folder)
-        if folder.name in self._budget.reservations():
-            self._budget.settle(folder.name, cost)
-        return cost
+    def settle(self, jobs: JobStore, root: Path) -> None:
+        """Note in the budget what the jobs of `root` took whose attempts have ended."""
+        settle_ended(self._budget, jobs, root)
 
     def begin_on_diagnose(self, card: Card, model: str, approve_usd: float | None = None) -> JobStatus:
         """Start or find the job that asks a model about the diagnose rows."""
@@ -240,7 +239,9 @@ def cost_of(folder: Path) -> float:
     spec, result = sample_spec(folder), SampleResult.model_validate(read_json(folder / RESULT))
     if spec.endpoint is not None:
         return result.usage.usd if result.usage else highest_cost(spec)
-    return 0.0 if spec.remote is None else min(highest_cost(spec), result.seconds / 60 * spec.remote.usd_per_minute)
+    if spec.remote is None:
+        return 0.0
+    return highest_cost(spec) if result.remote is None else result.remote.usd
 
 
 def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it: float) -> None:
@@ -256,7 +257,7 @@ def refuse_unapproved(spec: SampleSpec, approve_usd: float | None, stands_for_it
     """
     if spec.remote is None or (most := most_usd(spec.remote)) <= stands_for_it:
         return
-    if approve_usd is None or abs(approve_usd - most) > HALF_A_CENT:
+    if approve_usd is None or not abs(approve_usd - most) < HALF_A_CENT:  # so, and NaN is no approval
         raise ValueError(
             f"{spec.model_id!r} answers on {spec.remote.flavor}, which can cost up to {most:.2f} USD; a person "
             f"approves it: sample_model again with approve_usd={most:.2f}, or approve_usd in [budget] of etude.toml"

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def sample_sealed(
     rows: Sequence[Example],
     limit_s: float = LIMIT_S,
     approve_usd: float | None = None,
+    keep: Callable[[list[Answer]], None] = lambda answers: None,
 ) -> list[Answer]:
     """One answer of a model to each of the rows, in order, given by a process that saw no label.
 
@@ -55,6 +56,7 @@ def sample_sealed(
         rows: The sealed rows, or some of them.
         limit_s: How long to wait for the job; it goes on afterwards, and the next call finds it.
         approve_usd: What a person typed back of a cost that was told.
+        keep: Is given the answers while the job still has them: a kill in between pays for nothing twice.
 
     Raises:
         StillAnswering: the job takes longer.
@@ -70,15 +72,19 @@ def sample_sealed(
         folder = root / sampling.job_id(root, model, card, rows, "sealed")
         folder.mkdir(mode=PRIVATE, exist_ok=True)
         job = sampling.begin(jobs, root, model, card, rows, "sealed", approve_usd)
-        _wait(jobs, job, folder, deadline)
+        _wait(sampling, jobs, job, folder, deadline)
         answers = [Answer.model_validate(row) for row in read_jsonl(folder / PREDICTIONS)]
-        sampling.settle(folder)
+        try:
+            _refuse_other_answers(answers, rows, served_by)
+        except ValueError:
+            _take_away(folder)
+            raise
+        keep(answers)
         _take_away(folder)
-    _refuse_other_answers(answers, rows, served_by)
     return answers
 
 
-def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None:
+def _wait(sampling: Sampling, jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None:
     """Wait until the job has answered."""
     while job.state not in ENDED:
         if time.monotonic() >= deadline:
@@ -87,6 +93,7 @@ def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None
             )
         time.sleep(POLL_S)
         job = jobs.status(job.job_id)
+    sampling.settle(jobs, folder.parent)
     if job.state != "succeeded":
         (folder / TEXTS).unlink(missing_ok=True)
         tell_failure_once(folder, job, sealed=True)
@@ -95,7 +102,7 @@ def _wait(jobs: JobStore, job: JobStatus, folder: Path, deadline: float) -> None
 
 def _take_away(folder: Path) -> None:
     """Remove a job's folder, the texts first; cut short, it is no longer found as a job."""
-    (folder / TEXTS).unlink()
+    (folder / TEXTS).unlink(missing_ok=True)  # gone already where this was cut short
     rest = folder.with_name(f".{folder.name}")
     shutil.rmtree(rest, ignore_errors=True)
     folder.rename(rest)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from servers.core.asked_costs import settle_ended
 from servers.core.budget import Budget
 from servers.core.campaign import PLAN_FILE as CAMPAIGN_FILE
 from servers.core.cycle_files import is_closed
@@ -81,7 +82,8 @@ class Paying:
         return self._jobs.start(smoke or spec)
 
     def settle(self) -> None:
-        """Put every reservation right whose attempt has ended."""
+        """Put every reservation right whose attempt has ended; of what models answer and write as well."""
+        settle_ended(self._budget, self._jobs, self._workspace.jobs_root)
         for key, most in self._budget.reservations().items():
             found = self._attempt(key)
             if found is not None and found[1]:
