@@ -157,4 +157,4 @@ def _problem(first: ErrorDetails) -> str:
         }
         table = tables.get(tuple(first["loc"][:-1]), Settings)
         return f"unknown key {where!r}; known: {', '.join(table.model_fields)}"
-    return f"{where}: {first['msg'].lower()}, not {first['input']!r}"
+    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {first['input']!r}"

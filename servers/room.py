@@ -193,10 +193,12 @@ def serve(room: str, what: str, build: Callable[[Workspace, Task, Services], Roo
     try:
         settings = settings_from(parsed)
         workspace, task = settings.open()
+        services = Services.here(settings)
+        services.refuse_missing()
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build(workspace, task, Services.here(settings)))
+    run_stdio(lambda: build(workspace, task, services))
     return 0
 
 

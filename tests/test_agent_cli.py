@@ -177,6 +177,7 @@ def test_help_and_version_name_every_word(capsys):
         ("[agent]\nbrain = 'mighty'\n", "agent.brain: input should be 'auto', 'offline' or 'mistral', not 'mighty'"),
         ("[agent]\ncycles = 0\n", "agent.cycles: input should be greater than or equal to 1, not 0"),
         ("agent = 3\n", "agent: "),
+        ("[agent.wandb]\nurl = 'ftp://x'\n", r"should match pattern '^https?://\S+$', not 'ftp://x'"),
         ("cycles = [", "is not TOML"),
     ],
 )
@@ -248,6 +249,17 @@ def test_a_task_that_cannot_be_read_is_one_line_in_the_servers_own_words(tmp_pat
     complaint = capsys.readouterr().err
     assert complaint.startswith("etude: no task ") and "none.toml" in complaint and complaint.count("\n") == 1
     assert "did not start" not in complaint
+
+
+def test_a_configuration_that_insists_on_a_missing_key_is_one_line(tmp_path, capsys, monkeypatch):
+    """Bug: the last words of two servers were told, traceback and all."""
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    (tmp_path / "etude.toml").write_text('[tracking]\nbackend = "wandb"\n[agent.wandb]\nmcp = "stand-in"\n')
+
+    assert run(["tools", "--config", str(tmp_path / "etude.toml"), "--artifacts", str(tmp_path)]) == 1
+
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("etude: [tracking] backend needs WANDB_API_KEY") and complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize("word", ["cycle", "tools"])

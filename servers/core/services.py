@@ -93,6 +93,14 @@ class Services:
         """A secret, or None where it is not set."""
         return self.environment.get(name) or None
 
+    def refuse_missing(self) -> None:
+        """Refuse a configuration that insists on a service without its key, before any work rests on it.
+
+        Raises:
+            ValueError: the key is not set; the message names it.
+        """
+        _ = (self.tracking, self.teacher, self.prompt, self.jobs)
+
     @property
     def tracking(self) -> Literal["local", "wandb"]:
         chosen = self.settings.tracking.backend

@@ -16,6 +16,10 @@ from servers.core.workspace import Workspace
 CONFIG = Path("etude.toml")
 
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Given = Annotated[str, Field(min_length=1)]
+"""A name that is left out where there is none, not left empty."""
+PlaceName = Annotated[str, Field(pattern=r"^[^/\\#?%:]*$")]
+"""As W&B takes them."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -24,9 +28,9 @@ class TrackingSettings(Wire):
 
     backend: Literal["auto", "local", "wandb"] = "auto"
     """`auto` is `wandb` where WANDB_API_KEY is set."""
-    entity: str | None = None
+    entity: PlaceName | None = None
     """Whose project; else WANDB_ENTITY, else the key's own."""
-    project: str | None = None
+    project: PlaceName | None = None
     """Else WANDB_PROJECT, else etude-<task>. Give near-production runs a project of their own."""
 
 
@@ -58,7 +62,7 @@ class ModelSettings(Wire):
 
     family: Literal["auto", "student", "lora"] = "auto"
     """`auto` is `lora` where jobs run on Hugging Face, else the CPU student."""
-    base: str = "mistralai/Ministral-3-3B-Instruct-2512-BF16"
+    base: Given = "mistralai/Ministral-3-3B-Instruct-2512-BF16"
     """What a LoRA adapter is trained on: a repository of the Hub, or a folder. The BF16 sibling of
     mistralai/Ministral-3-3B-Instruct-2512, whose own weights are FP8."""
     base_revision: str | None = None
@@ -72,9 +76,9 @@ class JobsSettings(Wire):
     """`auto` is `huggingface` where HF_TOKEN is set."""
     namespace: str | None = None
     """User or organisation that runs and pays; else the token's own user."""
-    flavor: str = "a10g-small"
+    flavor: Given = "a10g-small"
     """The hardware, as Hugging Face names it."""
-    image: str = "ghcr.io/astral-sh/uv:python3.11-bookworm"
+    image: Given = "ghcr.io/astral-sh/uv:python3.11-bookworm"
 
 
 class BudgetSettings(Wire):
@@ -137,7 +141,7 @@ def load_settings(config: Path | None = None, artifacts: Path | None = None, tas
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"][:1].lower() + first["msg"][1:]
         raise ValueError(f"{path}: {key}: {problem}; known keys: {', '.join(_keys_beside(first['loc']))}") from error
 
 

@@ -25,6 +25,7 @@ _UNREACHABLE = re.compile(
     r"refused|unreachable|timed? ?out|deadline|reset|disconnected|connection|EOF|resolve|no such host", re.IGNORECASE
 )
 _KEY_ERRORS = ("AuthenticationError", "UsageError")
+_NOT_LET_IN = "not logged in"  # the words of W&B about a key that it does not know
 _WHILE_ASKING = "Failed to verify credentials"  # the SDK's words when the service answered something else
 SHOWN_CHARS = 240
 
@@ -192,7 +193,8 @@ def in_words(error: BaseException, server: str, key: str) -> str:
     again = "what is left goes with the next etude sync"
     if isinstance(error, NotArrived):
         return f"{said}; {again}"
-    if status == 401 or (type(error).__name__ in _KEY_ERRORS and _WHILE_ASKING not in said):
+    refused = type(error).__name__ in _KEY_ERRORS and _WHILE_ASKING not in said
+    if status == 401 or refused or _NOT_LET_IN in said:
         return f"W&B at {server} refused the key in WANDB_API_KEY ({said}); set another"
     if status in (403, 404):
         return f"W&B at {server} does not let this key write there ({said}); check [tracking] entity and project"
