@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import anyio
 
@@ -21,16 +20,9 @@ from servers.doctor.asking import NotAllowed, NotReached, Strange, Unwell
 from servers.doctor.checks import Check, broken, checks
 from servers.doctor.finding import Finding
 from servers.doctor.telling import told
+from servers.words_parser import WordsParser
 
 LIMIT_S = 10.0  # of one service; all are looked at at once
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(words: Sequence[str]) -> int:
@@ -94,7 +86,7 @@ def _documents(found: Sequence[Finding]) -> list[dict[str, object]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = WordsParser(
         prog="etude doctor",
         description="Say of each service whether it is set up, can be reached and lets us in, and what to type to "
         "mend it. Changes nothing, costs nothing, shows no key. Example: etude doctor",

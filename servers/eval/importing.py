@@ -8,7 +8,6 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import NoReturn
 
 from servers.core.dataset import Card, DatasetStore, SplitSizes
 from servers.core.disk import digest, file_digest, now, write_json
@@ -24,6 +23,7 @@ from servers.eval.renewing import Renewed, renew
 from servers.eval.row_reading import Columns, Intake, take_in
 from servers.eval.source_files import SPLIT_WORDS, open_sources
 from servers.eval.splits import MIN_SIDE_ROWS
+from servers.words_parser import WordsParser
 
 MAX_NAME_CHARS = 50  # its beginning is called begin_<name>, and that is a folder's name as well
 MIN_ROWS = 60  # three sides of 20
@@ -45,14 +45,6 @@ The other dimensions are then looked for under their own names. One row a line (
   etude import hf://NAMESPACE/NAME@REVISION --name mine
 
 takes a dataset of the Hugging Face Hub; HF_TOKEN is needed where it is private."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
 
 
 class NearCopyGroups(Wire):
@@ -106,7 +98,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = WordsParser(
         prog="etude import",
         description="Bring your own rows in: a text and a number for each dimension of the task.",
         epilog=EXAMPLE,

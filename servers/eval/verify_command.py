@@ -6,20 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from servers.core.services import Services
 from servers.core.settings import load_settings
 from servers.eval.custody import Custody
 from servers.eval.verifying import Verification, Verifier
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
+from servers.words_parser import WordsParser
 
 
 def run(words: Sequence[str]) -> int:
@@ -49,7 +41,7 @@ def _complain(words: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = WordsParser(
         prog="etude verify",
         description="Recompute a cycle's verdict from the sealed folder, and say whether it agrees. Whoever may open "
         "the sealed folder can do it. The figures of a verdict without promotion are told once its split is retired. "

@@ -26,17 +26,10 @@ from servers.core.tracking.outbox import LOCAL, Notes, Place
 from servers.core.workspace import Workspace
 from servers.sync.sdk import Sdk, in_words
 from servers.sync.sending import Sender, Sent
+from servers.words_parser import WordsParser
 
 LIMIT_S = 1800.0  # of the whole command, 50,000 traces with room to spare
 PATIENCE_S = 20.0  # with one step of the service, retries included
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(words: Sequence[str]) -> int:
@@ -143,7 +136,7 @@ def _complain(words: str, sdk: Sdk | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = WordsParser(
         prog="etude sync",
         description="Bring W&B up to date with the local tracker: runs, traces, failure tables, dataset and model "
         f"artifacts. What is there already is not sent again. Needs {WANDB_KEY}. Example: etude sync --json",
