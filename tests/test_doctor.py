@@ -201,6 +201,8 @@ def test_the_command_prints_plain_lines_and_its_exit_code_says_whether_something
         ill = _etude_doctor(config, doors.environment, "--json")
     config.write_text("budgett = 1\n")
     wrong = _etude_doctor(config, {})
+    config.write_text('[agent.wandb]\nmcp = "hosten"\n')
+    agents = _etude_doctor(config, {})
 
     assert (well.returncode, ill.returncode, wrong.returncode) == (0, 1, 2), well.stdout + well.stderr
     assert (
@@ -211,6 +213,7 @@ def test_the_command_prints_plain_lines_and_its_exit_code_says_whether_something
         "mistral teacher", "w&b", "weave", "w&b mcp", "hugging face", "hugging face jobs",
     }  # fmt: skip
     assert "unknown key" in wrong.stderr and not wrong.stdout
+    assert agents.returncode == 2 and "agent.wandb.mcp: input should be" in agents.stderr and not agents.stdout
     for printed in (well, ill, wrong):
         assert_no_key(printed.stdout + printed.stderr)
 
