@@ -50,6 +50,9 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Do what the command line says, and give the exit code; a word that is handed over does not come back."""
+    if words[:1] == ["doctor"] and (problem := _problem_with_settings(words[1:])):
+        print(f"etude doctor: {problem}", file=sys.stderr)
+        return USAGE
     if words and words[0] in HANDED_OVER:
         _become([*HANDED_OVER[words[0]], *words[1:]])
     parser = _parser()
@@ -78,6 +81,17 @@ def _become(arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *arguments])
+
+
+def _problem_with_settings(words: Sequence[str]) -> str | None:
+    """What is wrong with the configuration; the doctor, which is the servers', cannot tell of the agent's part."""
+    parser = _Parser(prog="etude doctor", add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    try:
+        load_settings(parser.parse_known_args(words)[0].config, {}, {})
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

@@ -15,6 +15,7 @@ import pytest
 from servers.core.services import Services
 from servers.core.settings import Settings
 from servers.core.workspace import Workspace
+from servers.doctor import checks
 from servers.doctor.__main__ import examine
 from servers.doctor.finding import Finding
 from tests.doubles.front_doors import KEYS, Behaviour, FrontDoors
@@ -56,7 +57,7 @@ async def test_where_everything_is_well_each_is_asked_its_one_small_question(str
     assert "wandb-mcp-server 0.3.3" in found["w&b mcp"].detail
     assert "ada runs on a10g-small at 0.0167 USD a minute" in found["hugging face jobs"].detail
     assert Counter(doors.asked) == {
-        "GET /v1/models": 3, "POST /graphql": 1, "GET /server_info": 1, "POST /mcp": 1, "GET /api/whoami-v2": 2,
+        "GET /v1/models": 3, "POST /graphql": 2, "GET /server_info": 1, "POST /mcp": 1, "GET /api/whoami-v2": 2,
         "GET /api/jobs/hardware": 1,
     }  # fmt: skip
     assert not list(tmp_path.iterdir()), "nothing is written"
@@ -151,12 +152,34 @@ async def test_a_configuration_that_insists_on_a_missing_key_is_wrong(tmp_path: 
     assert "[tracking] backend needs WANDB_API_KEY" in found["w&b"].detail
 
 
-async def test_an_adapter_is_trained_here_only_where_its_libraries_are(tmp_path: Path):
-    """Ours: what is missing is named, and how to install it."""
+async def test_an_adapter_is_trained_here_only_where_its_libraries_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Bug: it was looked for here, where it need not be, and not where jobs look for it."""
+    python = tmp_path / "python"
+    monkeypatch.setattr(checks, "TRAIN_PYTHON", python)
     one = (await found_at(tmp_path, {}, model={"family": "lora"}))["training here"]
-
     assert one.state == ("ok" if "are installed" in one.detail else "wrong")
-    assert one.state == "ok" or "pip install" in str(one.mend)
+    assert one.state == "ok" or one.mend == "make setup-train"
+
+    python.touch()
+    one = (await found_at(tmp_path, {}, model={"family": "lora"}))["training here"]
+    assert one.state == "ok" and str(python) in one.detail
+
+
+async def test_weave_of_an_instance_of_ones_own_is_asked_there(tmp_path: Path):
+    """Bug: the key of an own instance went to W&B's cloud."""
+    with FrontDoors() as doors:
+        environment = {name: value for name, value in doors.environment.items() if name != "WF_TRACE_SERVER_URL"}
+        found = await found_at(tmp_path, environment)
+
+    assert found["weave"].detail == f"traces go to {doors.url}/traces" and found["weave"].state == "ok"
+
+
+async def test_weave_is_not_allowed_to_a_key_that_w_and_b_does_not_know(tmp_path: Path):
+    """Bug: Weave says what it is to anybody, and so was well with any key."""
+    with FrontDoors(graphql={"data": {"viewer": None}}) as doors:
+        found = await found_at(tmp_path, doors.environment)
+
+    assert found["weave"].state == "not allowed" and "WANDB_API_KEY" in str(found["weave"].mend)
 
 
 async def test_a_damaged_budget_is_told(tmp_path: Path):
@@ -178,6 +201,8 @@ def test_the_command_prints_plain_lines_and_its_exit_code_says_whether_something
         ill = _etude_doctor(config, doors.environment, "--json")
     config.write_text("budgett = 1\n")
     wrong = _etude_doctor(config, {})
+    config.write_text('[agent.wandb]\nmcp = "hosten"\n')
+    agents = _etude_doctor(config, {})
 
     assert (well.returncode, ill.returncode, wrong.returncode) == (0, 1, 2), well.stdout + well.stderr
     assert (
@@ -188,6 +213,7 @@ def test_the_command_prints_plain_lines_and_its_exit_code_says_whether_something
         "mistral teacher", "w&b", "weave", "w&b mcp", "hugging face", "hugging face jobs",
     }  # fmt: skip
     assert "unknown key" in wrong.stderr and not wrong.stdout
+    assert agents.returncode == 2 and "agent.wandb.mcp: input should be" in agents.stderr and not agents.stdout
     for printed in (well, ill, wrong):
         assert_no_key(printed.stdout + printed.stderr)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from servers import VERSION
 from servers.core.budget import Budget
 from servers.core.hub import ENDPOINT
+from servers.core.jobs import TRAIN_PYTHON
 from servers.core.services import HF_KEY, MISTRAL_KEY, MISTRAL_URL, TEACHER_MODEL, WANDB_KEY, Endpoint, Services
 from servers.core.workspace import Workspace
 from servers.doctor.asking import NotAllowed, NotReached, Strange, Unwell, ask, shown
@@ -109,13 +110,7 @@ class _Look:
         service = "w&b"
         if self._services.tracking == "local":
             return absent(service, "runs and traces stay in the local tracker", SET_WANDB)
-        base = (self._key("WANDB_BASE_URL") or WANDB).rstrip("/")
-        answer = await ask(f"{base}/graphql", self._key(WANDB_KEY), basic=True, sends=VIEWER)
-        if not isinstance(answer.body, dict) or not isinstance(answer.body.get("data"), dict):
-            raise Strange(f"{shown(base)} answers no GraphQL")
-        viewer = answer.body["data"].get("viewer")
-        if not isinstance(viewer, dict):
-            return denied(service, f"{shown(base)} knows nobody of this key", SET_WANDB)
+        base, viewer = self._wandb, await self._viewer()
         entity = self._services.settings.tracking.entity or self._key("WANDB_ENTITY") or viewer.get("entity")
         project = self._services.settings.tracking.project or self._key("WANDB_PROJECT") or "etude-<task>"
         return sound(service, f"{viewer.get('username')} at {shown(base)}, runs go to {entity}/{project}")
@@ -123,11 +118,27 @@ class _Look:
     async def weave(self) -> Finding:
         if self._services.tracking == "local":
             return absent("weave", "traces stay in the local tracker", SET_WANDB)
-        base = (self._key("WF_TRACE_SERVER_URL") or WEAVE).rstrip("/")
+        own = WEAVE if self._wandb == WANDB else f"{self._wandb}/traces"  # as the SDK has it
+        base = (self._key("WF_TRACE_SERVER_URL") or own).rstrip("/")
         answer = await ask(f"{base}/server_info", self._key(WANDB_KEY), basic=True)
         if not isinstance(answer.body, dict):
             raise Strange(f"{shown(base)} does not say what it is")
+        await self._viewer()  # Weave says what it is to anybody; whose key it is, W&B says for both
         return sound("weave", f"traces go to {shown(base)}")
+
+    async def _viewer(self) -> dict[str, Any]:
+        """Whose key it is."""
+        answer = await ask(f"{self._wandb}/graphql", self._key(WANDB_KEY), basic=True, sends=VIEWER)
+        if not isinstance(answer.body, dict) or not isinstance(answer.body.get("data"), dict):
+            raise Strange(f"{shown(self._wandb)} answers no GraphQL")
+        viewer = answer.body["data"].get("viewer")
+        if not isinstance(viewer, dict):
+            raise NotAllowed(f"{shown(self._wandb)} knows nobody of this key")
+        return viewer
+
+    @property
+    def _wandb(self) -> str:
+        return (self._key("WANDB_BASE_URL") or WANDB).rstrip("/")
 
     async def wandb_mcp(self) -> Finding:
         service, table = "w&b mcp", _table(self._agent, "wandb")
@@ -141,8 +152,7 @@ class _Look:
         if chosen == "local" or (chosen == "auto" and command):
             words = command if isinstance(command, list) and command else ["uvx"]
             return _command(service, str(words[0]))
-        base = (self._key("WANDB_BASE_URL") or WANDB).rstrip("/")
-        url = str(table.get("url") or (HOSTED_MCP if base == WANDB else f"{base}/mcp"))
+        url = str(table.get("url") or (HOSTED_MCP if self._wandb == WANDB else f"{self._wandb}/mcp"))
         headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": MCP_VERSION}
         answer = await ask(url, self._key(WANDB_KEY), sends=INITIALIZE, headers=headers)
         result = answer.body.get("result") if isinstance(answer.body, dict) else None
@@ -199,12 +209,14 @@ class _Look:
             return absent(service, "trainings run on Hugging Face Jobs", "set backend in [jobs] to 'local'")
         if self._services.family == "student":
             return here(service, "the CPU student, which needs nothing more")
+        if TRAIN_PYTHON.exists():
+            return here(service, f"adapters are trained by {TRAIN_PYTHON}")
         missing = [name for name in TRAINING if importlib.util.find_spec(name) is None]
         if missing:
             return here(
                 service,
                 f"an adapter cannot be trained without {', '.join(missing)}",
-                f"pip install {' '.join(missing)}",
+                "make setup-train",
             )
         return here(service, f"{', '.join(TRAINING)} are installed")
 

@@ -187,10 +187,13 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
 
     @room.writes(locked=False)  # it waits for a job
     def sample_model(
-        cycle: CycleId, model: ModelId, split: Literal["diagnose", "gate"], approve_usd: float | None = None
+        cycle: CycleId,
+        model: Annotated[str, Field(description="'prompt', 'teacher' or the id of a fine-tuned model")],
+        split: Literal["diagnose", "gate"],
+        approve_usd: Annotated[float | None, Field(description="a quoted amount, typed back by who pays")] = None,
     ) -> Sampled:
-        """Have a model that answers in a job ('prompt', 'teacher', a fine-tuned one) answer a split's rows; sealed
-        answers stay sealed. While it runs, call again, which waits. Next: evaluate_model, for the gate gate_candidate.
+        """Have a model that answers in a job answer a split's rows, within the budget; sealed answers stay sealed.
+        While it runs, call again, which waits. Next: evaluate_model, for the gate gate_candidate.
         """
         ask = asking.on_diagnose if split == "diagnose" else asking.on_gate
         return ask(cycle, model, approve_usd)

@@ -214,7 +214,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
 
     @room.writes(locked=False)
-    def publish_model(model: ModelId) -> Uploaded:
+    def publish_model(model: Annotated[str, Field(description="id of a trained model")]) -> Uploaded:
         """Upload a trained model and its card to the Hugging Face Hub, private. Next: open_cycle."""
         return publish_model_files(workspace, task, services, model)
 

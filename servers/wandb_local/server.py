@@ -125,7 +125,7 @@ def build_room(workspace: Workspace) -> Room:
         max_step: int | None = None,
     ) -> str:
         """Read the metrics that a run logged by step, at most `samples` rows evenly spaced. Next: record_context.
-        Example: run_id as given by `name` in query_wandb_tool, keys ["train/loss"], samples 50.
+        Example: run_id as given by `name` in query_wandb_tool, keys ["objective/train_loss"], samples 50.
         """
         try:
             history = run_history(tracker, entity_name, project_name, run_id, keys, samples, min_step, max_step)

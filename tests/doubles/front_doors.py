@@ -63,7 +63,7 @@ class FrontDoors:
             case status:
                 return JSONResponse({"message": f"no: {given} {' '.join(KEYS.values())}"}, int(status))
         self.asked.append(f"{request.method} /{path}")
-        document = self.said.get(path.rpartition("/")[2].replace("-", "_"), DOCUMENTS.get(path))
+        document = self.said.get(path.rpartition("/")[2].replace("-", "_"), DOCUMENTS.get(path.removeprefix("traces/")))
         if path == "mcp" and self.streams:
             asked = await request.json()
             return Response(
