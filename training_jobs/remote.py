@@ -164,6 +164,8 @@ class Following:
         for left in range(SUBMITS - 1, -1, -1):
             try:
                 self._adopt(asked(self._services, "start the job", lambda: self._run_job(code, job), tries=1))
+                if reached:  # an earlier one may have been slow, not lost, and runs beside it
+                    self._adopt(self._started())
                 return
             except HubError as error:
                 reached = reached or error.reached
@@ -280,6 +282,8 @@ class Following:
             return list(self._api.list_jobs(namespace=self._remote.namespace, labels={"etude-start": self._note.mark}))
 
         found = asked(self._services, "list its jobs", by_mark)
+        # Looked at here as well: a list that is not narrowed down names jobs that are none of ours to cancel.
+        found = [info for info in found if (info.labels or {}).get("etude-start") == self._note.mark]
         found = sorted(found, key=lambda info: info.id)
         for other in found[1:]:
             asked(self._services, "cancel a job", partial(self._api.cancel_job, **self._there(other.id)))
@@ -317,8 +321,9 @@ class Following:
                 self._services, "say how the job is", lambda: self._api.inspect_job(**self._there(job_id)), tries=LOOKS
             )
         except HubError as error:
-            if error.status == 404:
-                return None
+            if error.status == 404:  # forgotten, or not known yet everywhere: what is still listed runs
+                found = self._started()
+                return found if found is not None and found.id == job_id else None
             raise
 
     def _use(self, info: "JobInfo | None") -> RemoteUse:
