@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 
 from servers.core.disk import read_json, read_jsonl, write_jsonl
 from servers.core.job_files import (
@@ -324,6 +325,31 @@ def test_jobs_of_others_are_never_taken_for_ours(played: Played):
 
     assert (played.folder / "result.json").exists() and played.hub.count(SUBMIT) == 1
     assert played.hub.count("cancel$") == 0 and played.note.id not in {job.job_id for job in theirs}
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -3600.0])
+def test_a_duration_that_cannot_be_costs_the_whole_limit(
+    seconds: float, played: Played, monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: no file could hold what it came to, so the job stayed open for ever; or it gave money back."""
+    as_json = HubJob.as_json
+
+    def lying(job: HubJob) -> dict[str, Any]:
+        return as_json(job) | {"durations": {"schedulingSecs": 0, "runningSecs": seconds, "totalSecs": seconds}}
+
+    monkeypatch.setattr(HubJob, "as_json", lying)
+    monkeypatch.setattr("tests.doubles.hub.JSONResponse", Lax)
+
+    played.follow()
+
+    assert read_json(played.folder / "result.json")["remote"] == {"seconds": 60.0, "usd": 0.6}
+
+
+class Lax(JSONResponse):
+    """Sends what JSON has no word for, as Python's own writer does."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 def test_a_job_that_is_not_known_everywhere_yet_is_followed_on(played: Played):

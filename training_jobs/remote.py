@@ -9,6 +9,7 @@ private repository of its own. The texts of a sampling lie in a repository that 
 job is over.
 """
 
+import math
 import os
 import shutil
 import signal
@@ -336,6 +337,8 @@ class Following:
         elif info.started_at is not None and info.finished_at is not None:
             seconds = max(0.0, (info.finished_at - info.started_at).total_seconds())
         elif info.started_at is not None:
+            seconds = self._remote.timeout_s
+        if not (math.isfinite(seconds) and seconds >= 0):  # no number that a file can hold, or that gives money back
             seconds = self._remote.timeout_s
         return RemoteUse(seconds=round(seconds, 3), usd=round(seconds / 60 * self._remote.usd_per_minute, 6))
 
