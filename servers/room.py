@@ -80,9 +80,9 @@ class Room:
         """
         return self._tool(_hints(reads=False, destroys=False, idempotent=True), locked)
 
-    def destroys(self, *, idempotent: bool) -> Callable[[ToolFunction], ToolFunction]:
+    def destroys(self, *, idempotent: bool, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that ends something or takes it out of service; a client should ask its person first."""
-        return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), locked=True)
+        return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), locked)
 
     def _tool(self, annotations: ToolAnnotations, locked: bool = False) -> Callable[[ToolFunction], ToolFunction]:
         def declare(function: ToolFunction) -> ToolFunction:

@@ -8,15 +8,31 @@ import pytest
 
 from servers.core.asked_costs import reserve_next, settle_ended
 from servers.core.budget import Budget
+from servers.core.dataset import Example
 from servers.core.disk import append_jsonl, write_json
-from servers.core.job_files import EndpointSpec, RemoteSpec, RemoteUse, SampleSpec, begin_attempt, try_lock, write_wire
-from servers.core.jobs import JobStore
+from servers.core.job_files import (
+    EndpointSpec,
+    JobSpec,
+    RemoteSpec,
+    RemoteUse,
+    SampleSpec,
+    TrainResult,
+    TrainSpec,
+    begin_attempt,
+    is_same_work,
+    try_lock,
+    write_wire,
+)
+from servers.core.jobs import JobStatus, JobStore
+from servers.core.models import model_digest
 from servers.core.remote_note import note_for_next_attempt, read_note, write_note
 from servers.core.services import Services
-from servers.core.settings import BudgetSettings, Settings
+from servers.core.settings import BudgetSettings, JobsSettings, ModelSettings, Settings
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
-from servers.eval.sampling import cost_of, refuse_unapproved
+from servers.eval.custody import Custody
+from servers.eval.sampling import Sampling, cost_of, refuse_unapproved
+from tests.doubles.price_list import PriceList
 
 TASK = load_task("kotone")
 REMOTE = RemoteSpec(namespace="ada", flavor="t4-small", image="uv", timeout_s=60, usd_per_minute=0.6)
@@ -128,3 +144,74 @@ def test_an_endpoint_that_failed_keeps_nothing_reserved_and_its_journal_is_count
     append_jsonl(desk.folder / "answers.jsonl", {"number": 3, "usd": 0.2})
     desk.ends()
     assert desk.figures == (0.7, 0.0)
+
+
+class Noted(JobStore):
+    """Notes what is started, and lets it fail."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace, self.started = workspace, list[SampleSpec]()
+
+    def start(self, spec: JobSpec) -> JobStatus:
+        assert isinstance(spec, SampleSpec)
+        folder = self._workspace.job_dir(spec.job_id)
+        assert not self.started or is_same_work(self.started[-1], spec)
+        self.started.append(spec)
+        begin_attempt(folder)
+        write_wire(folder / "spec.json", spec)
+        return self.status(spec.job_id)
+
+
+def test_an_adapter_answers_at_the_price_of_now_on_the_base_that_it_was_trained_on(tmp_path: Path):
+    """Bug: another attempt ran at the price that was told first, and a branch of the base that had moved on served."""
+    workspace = Workspace(tmp_path)
+    folder = workspace.job_dir("train-0123456789ab")
+    write_json(folder / "model" / "weights.json", {})
+    names = {"family": "lora", "hparams": {}, "dataset": "small", "dataset_version": "v1", "cycle": "c", "base": "a/b"}
+    train = TrainSpec.model_validate(
+        names
+        | {
+            "job_id": "train-0123456789ab",
+            "model_id": "lora-0123456789ab",
+            "seed": 0,
+            "task": TASK,
+            "plan_id": "p",
+            "base_revision": "main",
+        }
+        | {"train_file": "r", "texts_file": "t"}
+    )
+    write_wire(folder / "spec.json", train)
+    made = names | {
+        "job_id": "train-0123456789ab",
+        "model_id": "lora-0123456789ab",
+        "digest": model_digest(folder / "model"),
+    }
+    made |= {"train_rows": 1, "seconds": 1.0, "versions": {}, "base_revision": "c0ffee"}
+    write_wire(folder / "result.json", TrainResult.model_validate(made))
+    rows = [Example(id=f"r{n}", text="calm", target=dict.fromkeys(TASK.names, 1.0), source="import") for n in range(60)]
+    card = Custody(workspace, TASK).create("small", _texts(rows), recipe={"kind": "import"})
+    jobs = Noted(workspace)
+
+    with PriceList({"t4-small": 0.01}) as prices:
+        settings = Settings(jobs=JobsSettings(flavor="t4-small"), model=ModelSettings(base="a/b"))
+        sampling = Sampling(workspace, TASK, Services(settings, prices.environment))
+
+        def begin(usd: float | None) -> JobStatus:
+            return sampling.begin(jobs, workspace.jobs_root, "lora-0123456789ab", card, rows, "diagnose", usd)
+
+        begin(0.2)
+        with pytest.raises(ValueError, match="failed"):  # which is told once
+            begin(None)
+        prices.prices["t4-small"] = 0.02
+        with pytest.raises(ValueError, match=r"up to 0\.40 USD"):
+            begin(0.2)
+        begin(0.4)
+
+    assert [spec.remote.usd_per_minute for spec in jobs.started if spec.remote] == [0.01, 0.02]
+    assert {spec.base_revision for spec in jobs.started} == {"c0ffee"}
+
+
+def _texts(rows: list[Example]) -> list[Example]:
+    """The rows with a text of their own each."""
+    return [row.model_copy(update={"text": f"word{n * 7919} and word{n * 104729} go"}) for n, row in enumerate(rows)]

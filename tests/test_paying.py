@@ -505,3 +505,35 @@ def quoted(plan: RetrainPlan) -> float:
 
 def change_of(name: str, value: float) -> HparamChange:
     return HparamChange.model_validate(change(name, value))
+
+
+def test_another_revision_of_the_base_is_another_training_here_too(tmp_path: Path):
+    """Bug: the plan's id did not tell revisions apart, so the training on the one before was found in its place."""
+    world = World(tmp_path)
+    (world.workspace.cycle_dir(world.cycle) / "cycle.json").unlink()
+
+    def planning(revision: str | None) -> Planning:
+        services = Services(Settings(model=ModelSettings(family="lora", base="a/b", base_revision=revision)))
+        jobs = ScriptedJobs(world)
+        return Planning(world.workspace, TASK, services, jobs, Paying(world.workspace, services, jobs))
+
+    settings = Settings(model=ModelSettings(family="lora", base="a/b"))
+    cycle = open_cycle(world.workspace, TASK, Services(settings), "small")
+    first = planning(None).plan(cycle, [])
+
+    assert planning(None).plan(cycle, []).plan_id == first.plan_id != planning("v2").plan(cycle, []).plan_id
+    with pytest.raises(ValueError, match="call plan_retrain again"):
+        planning("v3").start(planning("v2").plan(cycle, []).plan_id, None)
+
+
+@pytest.mark.anyio
+async def test_a_job_can_be_cancelled_while_somebody_writes(market: Market):
+    """Bug: cancel_job held the folder's lock for as long as Hugging Face took, and everybody else was refused."""
+    smoke = market.planning.start((plan := market.planning.plan(market.cycle, [])).plan_id, quoted(plan))
+    market.jobs.ends(smoke.job_id, usd=0.01, well=False)
+
+    async with market.client() as client:
+        with market.world.workspace.writing("a test"):
+            seen = await call(client, "cancel_job", job_id=smoke.job_id)
+
+    assert seen["state"] == "failed"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 
 from servers.core.disk import read_json, read_jsonl, write_jsonl
 from servers.core.job_files import (
@@ -292,6 +293,75 @@ def test_a_submission_without_an_answer_is_looked_for_and_never_repeated(how: st
     assert (played.folder / "result.json").exists()
     assert len(played.hub.jobs.all) == 1
     assert played.hub.count(SUBMIT) == (1 if how == "lost" else 2)
+
+
+def test_a_submission_that_was_slow_and_not_lost_is_ended_when_another_runs(played: Played):
+    """Bug: the second was adopted without another look, and the first ran on beside it, followed by nobody."""
+    played.hub.faults = [Fault(SUBMIT, "reset")]
+    played.hub.submits_twice = True
+    played.go_on.clear()
+
+    def release() -> None:
+        try:
+            wait_for(lambda: any(job.over.is_set() for job in list(played.hub.jobs.all.values())))
+        finally:
+            played.go_on.set()
+
+    threading.Thread(target=release).start()
+    played.follow()
+
+    assert (played.folder / "result.json").exists()
+    assert sorted(job.stage for job in played.hub.jobs.all.values()) == ["CANCELED", "COMPLETED"]
+
+
+def test_jobs_of_others_are_never_taken_for_ours(played: Played):
+    """Bug: of a list that a service does not narrow down the first was adopted, and all others were cancelled."""
+    played.hub.lists_all, played.hub.jobs.act, played.hub.jobs.waiting = True, None, True
+    theirs = [
+        played.hub.jobs.submit("ada", {"command": ["x"], "flavor": "t4-small", "labels": labels}, "")
+        for labels in ({"etude-start": "another", "etude-job": JOB}, {"etude-job": JOB})
+    ]
+    played.hub.faults, played.hub.jobs.act = [Fault(SUBMIT, "lost")], played.act
+
+    played.follow()
+
+    assert (played.folder / "result.json").exists() and played.hub.count(SUBMIT) == 1
+    assert played.hub.count("cancel$") == 0 and played.note.id not in {job.job_id for job in theirs}
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -3600.0])
+def test_a_duration_that_cannot_be_costs_the_whole_limit(
+    seconds: float, played: Played, monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: no file could hold what it came to, so the job stayed open for ever; or it gave money back."""
+    as_json = HubJob.as_json
+
+    def lying(job: HubJob) -> dict[str, Any]:
+        return as_json(job) | {"durations": {"schedulingSecs": 0, "runningSecs": seconds, "totalSecs": seconds}}
+
+    monkeypatch.setattr(HubJob, "as_json", lying)
+    monkeypatch.setattr("tests.doubles.hub.JSONResponse", Lax)
+
+    played.follow()
+
+    assert read_json(played.folder / "result.json")["remote"] == {"seconds": 60.0, "usd": 0.6}
+
+
+class Lax(JSONResponse):
+    """Sends what JSON has no word for, as Python's own writer does."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
+
+
+def test_a_job_that_is_not_known_everywhere_yet_is_followed_on(played: Played):
+    """Bug: one 404 was taken for its end; it was paid for whole, ran on, and the next start submitted another."""
+    played.hub.faults = [Fault(r"^GET /api/jobs/ada/[0-9a-f]+$", "status", 404)]
+
+    played.follow()
+
+    assert (played.folder / "result.json").exists() and len(played.hub.jobs.all) == 1
+    assert played.note.stage == "COMPLETED"
 
 
 def test_a_kill_between_submission_and_note_submits_nothing_again(played: Played):

@@ -9,6 +9,7 @@ private repository of its own. The texts of a sampling lie in a repository that 
 job is over.
 """
 
+import math
 import os
 import shutil
 import signal
@@ -168,6 +169,8 @@ class Following:
         for left in range(SUBMITS - 1, -1, -1):
             try:
                 self._adopt(asked(self._services, "start the job", lambda: self._run_job(code, job), tries=1))
+                if reached:  # an earlier one may have been slow, not lost, and runs beside it
+                    self._adopt(self._started())
                 return
             except HubError as error:
                 reached = reached or error.reached
@@ -291,7 +294,10 @@ class Following:
         def by_mark() -> "list[JobInfo]":
             return list(self._api.list_jobs(namespace=self._remote.namespace, labels={"etude-start": self._note.mark}))
 
-        return sorted(asked(self._services, "list its jobs", by_mark), key=lambda info: info.id)
+        found = asked(self._services, "list its jobs", by_mark)
+        # Looked at here as well: a list that is not narrowed down names jobs that are none of ours to cancel.
+        ours = [info for info in found if (info.labels or {}).get("etude-start") == self._note.mark]
+        return sorted(ours, key=lambda info: info.id)
 
     def _adopt(self, info: "JobInfo | None") -> None:
         if info is not None:
@@ -354,6 +360,8 @@ class Following:
         elif info.started_at is not None and info.finished_at is not None:
             seconds = max(0.0, (info.finished_at - info.started_at).total_seconds())
         elif info.started_at is not None:
+            seconds = self._remote.timeout_s
+        if not (math.isfinite(seconds) and seconds >= 0):  # no number that a file can hold, or that gives money back
             seconds = self._remote.timeout_s
         return RemoteUse(seconds=round(seconds, 3), usd=round(seconds / 60 * self._remote.usd_per_minute, 6))
 

@@ -279,10 +279,13 @@ class TeachResult(Wire):
 
 
 def is_same_work(one: JobSpec, other: JobSpec) -> bool:
-    """Whether two specifications ask for the same; the next attempt may ask an endpoint at another pace, and the arms
-    of a campaign, whose ids do not follow from a price, may be trained at another one.
+    """Whether two specifications ask for the same. The next attempt may ask an endpoint at another pace; arms of a
+    campaign and samplings, whose ids do not follow from a price, may be done at another one.
     """
-    left, right = (spec.model_dump(exclude={"endpoint": PACE, "arms": {"__all__": PRICED}}) for spec in (one, other))
+    besides: dict[str, Any] = {"endpoint": PACE, "arms": {"__all__": PRICED}}
+    if isinstance(one, SampleSpec):
+        besides["remote"] = True
+    left, right = (spec.model_dump(exclude=besides) for spec in (one, other))
     return left == right
 
 

@@ -32,6 +32,7 @@ from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import intact_folder, trained_model
 from servers.core.prompting import ANSWER_TOKENS
 from servers.core.quotes import Quotes, most_usd, remote_of
+from servers.core.remote_note import open_note
 from servers.core.services import Endpoint, Services
 from servers.core.shots import draw_shots
 from servers.core.task import Task
@@ -94,6 +95,8 @@ class Sampling:
                 return job
             if spec.endpoint is not None:
                 spec = spec.model_copy(update={"endpoint": self._endpoint(model).paced(spec.endpoint)})
+            elif spec.arm == "fine_tuned" and open_note(folder) is None:  # at the price of now, where it is configured
+                spec = spec.model_copy(update={"remote": self._machine(card, LORA, len(rows))})
         else:
             spec = self._spec(job_id, root, model, card, rows, purpose)
         refuse_unapproved(spec, approve_usd, self.services.settings.budget.approve_usd)
@@ -159,7 +162,8 @@ class Sampling:
     ) -> SampleSpec:
         timed = TIMED_REQUESTS if purpose == "diagnose" else 0
         if model not in (PROMPT, TEACHER):
-            trained = read_spec(self.workspace.job_dir(trained_model(self.workspace, model).job_id))
+            made = trained_model(self.workspace, model)
+            trained = read_spec(self.workspace.job_dir(made.job_id))
             assert isinstance(trained, TrainSpec)  # or no model would be found there
             is_adapter = trained.family == LORA
             return SampleSpec(
@@ -169,7 +173,7 @@ class Sampling:
                 arm="fine_tuned" if is_adapter else "student",
                 model_dir=self._weights(model, root),
                 base=trained.base,
-                base_revision=trained.base_revision,
+                base_revision=made.base_revision or trained.base_revision,  # a branch may have moved on since
                 texts_file=TEXTS,
                 with_base=is_adapter and purpose == "diagnose",
                 timed=timed,

@@ -191,6 +191,8 @@ class Planning:
         made_of: list[object] = [cycle, card.name, card.fingerprint, family.name, hparams, SEED, self._task]
         if quote is not None and quote.resolved is not None:
             made_of += [quote.resolved, quote.timeout_s]
+        elif family.name != EMBEDDED.name:
+            made_of += Quotes(self._workspace, self._services, family).base
         return "retrain-" + digest(made_of)[:12]
 
     def _by_id(self, plan_id: str) -> RetrainPlan:

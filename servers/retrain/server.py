@@ -181,7 +181,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         every = jobs.list()
         return Jobs(jobs=[seen(job) for job in reversed(every[-limit:])], total=len(every))
 
-    @room.destroys(idempotent=True)
+    @room.destroys(idempotent=True, locked=False)  # its end elsewhere may take a minute, and a job has its own lock
     def cancel_job(job_id: JobId) -> JobResult:
         """End a running job; what it did so far is lost. Next: start_retrain begins it afresh."""
         return seen(jobs.cancel(job_id))

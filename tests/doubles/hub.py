@@ -62,6 +62,10 @@ class HubDouble:
         """After how many events the next streams of a log are cut."""
         self.forget_models = False
         """Whether what jobs commit arrives without the model."""
+        self.submits_twice = False
+        """Whether with the next job an earlier request is accepted that seemed to be lost."""
+        self.lists_all = False
+        """Whether a list of jobs is not narrowed down by labels."""
         self.jobs = HubJobs(lambda kind, name, revision: self._repo(kind, name).tree(revision))
         self._stored: dict[str, bytes] = {}
         self._port = port
@@ -294,6 +298,9 @@ class HubDouble:
         if spec.get("flavor") not in self.prices:
             raise Refused(422, f"flavor {spec.get('flavor')!r} is unknown")
         job = await run_in_threadpool(self.jobs.submit, match["namespace"], spec, self.url)
+        if self.submits_twice:
+            self.submits_twice = False
+            await run_in_threadpool(self.jobs.submit, match["namespace"], spec, self.url)
         return JSONResponse(job.as_json())
 
     async def _list(self, request: Request, body: bytes, match: re.Match[str]) -> Response:
@@ -301,7 +308,8 @@ class HubDouble:
         found = [
             job.as_json()
             for job in self.jobs.all.values()
-            if job.namespace == match["namespace"] and labels.items() <= (job.spec.get("labels") or {}).items()
+            if job.namespace == match["namespace"]
+            and (self.lists_all or labels.items() <= (job.spec.get("labels") or {}).items())
         ]
         return JSONResponse(found)
 
