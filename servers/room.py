@@ -73,12 +73,13 @@ class Room:
         """Declare a tool that changes nothing."""
         return self._tool(_hints(reads=True, destroys=False, idempotent=True))
 
-    def writes(self, *, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
+    def writes(self, *, locked: bool = True, reaches_out: bool = False) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that adds to the artifacts; repeating it finds what is there.
 
-        A tool that is not `locked` takes the folder's lock itself, for the part that needs it.
+        A tool that is not `locked` takes the folder's lock itself, for the part that needs it. One that `reaches_out`
+        may ask, or send something to, a service that the configuration names.
         """
-        return self._tool(_hints(reads=False, destroys=False, idempotent=True), locked)
+        return self._tool(_hints(reads=False, destroys=False, idempotent=True, reaches_out=reaches_out), locked)
 
     def destroys(self, *, idempotent: bool, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that ends something or takes it out of service; a client should ask its person first."""
@@ -143,9 +144,9 @@ class Room:
         return CallToolResult(content=[TextContent(type="text", text=refusal(text))], is_error=True)
 
 
-def _hints(*, reads: bool, destroys: bool, idempotent: bool) -> ToolAnnotations:
+def _hints(*, reads: bool, destroys: bool, idempotent: bool, reaches_out: bool = False) -> ToolAnnotations:
     return ToolAnnotations(
-        read_only_hint=reads, destructive_hint=destroys, idempotent_hint=idempotent, open_world_hint=False
+        read_only_hint=reads, destructive_hint=destroys, idempotent_hint=idempotent, open_world_hint=reaches_out
     )
 
 

@@ -68,7 +68,7 @@ class SyncWorld(World):
             versions={"python": "3.11"},
         )
         write_wire(folder / "result.json", result)
-        config = {"model": MODEL, "dataset": "small", "dataset/version": self.card.fingerprint, "learning/ridge": 1.0}
+        config = {"model": MODEL, "dataset": "small", "dataset/version": self.card.fingerprint, "ridge": 1.0}
         self.run(JOB, "train", "finished", config, {"objective/train_loss": 0.25})
         steps = [
             {"_step": step, "objective/train_loss": 1 / step, "iter_eval/mae_raw": 20.0 - step} for step in (1, 2, 4)

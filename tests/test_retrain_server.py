@@ -147,7 +147,7 @@ async def test_a_plan_is_trained_once_and_leaves_its_trail(tmp_path: Path):
         (job["job_id"], "train", world.cycle, "finished")
     ]
     assert runs == logged  # to the microsecond: found finished several times, logged once
-    assert runs[0].config["learning/min_texts"] == 2
+    assert runs[0].config["min_texts"] == 2
     assert {"dataset/version", "cycle", "plan_id"} <= set(runs[0].config)
     assert runs[0].summary["iter_eval/mae_raw"] > 0
     history = world.tracker.history("local", "etude-kotone", job["job_id"])

@@ -16,7 +16,9 @@ from servers.core.cycle_files import Opening, document, needs_unjudged
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
+from servers.core.families import worked_with
 from servers.core.jobs import JobStatus
+from servers.core.quotes import Quotes
 from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
@@ -106,6 +108,10 @@ class Augmenting:
             return found
         if found and found.outcome is not None:
             raise ValueError(f"{cycle} has carried out {found.plan_id} already; its rows are in the next version")
+        # Before a teacher is paid: what is trained elsewhere has to have a price, and somebody who may pay it.
+        Quotes(self._workspace, self._services, worked_with(opened, self._services)).resolved(
+            spec.versions.from_version
+        )
         self._write(spec)
         return spec
 

@@ -139,7 +139,7 @@ def build_room(
             )
         return Datasets(datasets=entries)
 
-    @room.writes()
+    @room.writes(reaches_out=True)
     def plan_augmentation(
         cycle: CycleId,
         focus_dimensions: Annotated[list[str], Field(description="dimensions to aim at; empty = more of the same")],
@@ -163,7 +163,7 @@ def build_room(
             next="augment_dataset",
         )
 
-    @room.writes()
+    @room.writes(reaches_out=True)
     def plan_campaign(
         cycle: CycleId,
         focus_dimensions: Annotated[list[str], Field(description="what the aimed ways aim at")],
@@ -188,7 +188,7 @@ def build_room(
             next="augment_dataset",
         )
 
-    @room.writes(locked=False)  # a campaign takes the lock for one set of rows at a time
+    @room.writes(locked=False, reaches_out=True)  # a campaign takes the lock for one set of rows at a time
     def augment_dataset(
         plan_id: Annotated[str, Field(description="id that plan_augmentation or plan_campaign returned")],
     ) -> AugmentationResult:
@@ -205,7 +205,7 @@ def build_room(
         with workspace.writing("augment.augment_dataset"):
             return _result(augmenting.carry_out(plan_id), None, datasets)
 
-    @room.writes(locked=False)  # an upload may take minutes
+    @room.writes(locked=False, reaches_out=True)  # an upload may take minutes
     def publish_dataset(
         dataset: DatasetName,
         dataset_version: Annotated[str, Field(description="fingerprint of the version")],

@@ -54,6 +54,7 @@ START_LOCK = "start.lock"
 TERMINATE_WAIT_S, KILL_WAIT_S = 5.0, 5.0
 REMOTE, REMOTE_CANCEL_WAIT_S = "remote", 45.0  # the program that follows a job elsewhere, and how long its end may take
 LOG_TAIL_LINES, LOG_TAIL_CHARS = 5, 600
+LOG_LINES = 10  # shown to whoever looks at a job
 MESSAGE_CHARS, ERROR_CHARS = 200, 1000  # of a job's words, where its state is told
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 TRAIN_PYTHON = SOURCE_ROOT / ".venv-train" / "bin" / "python"
@@ -139,6 +140,12 @@ class JobStore:
         if state in ENDED and read_progress(folder).state != state:
             _settle(folder)
         return _status(folder, read_spec(folder), state, read_progress(folder))
+
+    def last_lines(self, job_id: str) -> "list[str]":
+        """The last lines that this attempt of a job has written to its log, each on one line of bounded length."""
+        folder = self._folder(job_id)
+        lines = _log_of(folder, read_progress(folder).attempt)[-LOG_LINES:]
+        return [cleaned(line, MESSAGE_CHARS) for line in lines]
 
     def list(self) -> list[JobStatus]:
         """Every job, in the order in which they were first asked for."""
@@ -330,11 +337,15 @@ def _cancel_elsewhere(folder: Path) -> None:
 
 def _why(folder: Path, attempt: int) -> str:
     """Why an attempt ended without a result: the last lines of its log."""
-    log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).exists() else ""
-    lines = [line.strip() for line in log.rpartition(log_header(attempt))[2].splitlines()[1:] if line.strip()]
-    words = " | ".join(lines[-LOG_TAIL_LINES:])[-LOG_TAIL_CHARS:]
+    words = " | ".join(_log_of(folder, attempt)[-LOG_TAIL_LINES:])[-LOG_TAIL_CHARS:]
     last = f"last words: {words}" if words else "it left no word, so it was killed or the machine stopped"
     return f"attempt {attempt} ended without a result; {last}"
+
+
+def _log_of(folder: Path, attempt: int) -> list[str]:
+    """What an attempt has written, without empty lines."""
+    log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).exists() else ""
+    return [line.strip() for line in log.rpartition(log_header(attempt))[2].splitlines()[1:] if line.strip()]
 
 
 def _seconds_between(start: str, end: str) -> float:

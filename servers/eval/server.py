@@ -185,7 +185,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             write_json(path, found.model_dump(mode="json", by_alias=True))
         return found
 
-    @room.writes(locked=False)  # it waits for a job
+    @room.writes(locked=False, reaches_out=True)  # it waits for a job
     def sample_model(
         cycle: CycleId,
         model: Annotated[str, Field(description="'prompt', 'teacher' or the id of a fine-tuned model")],
@@ -198,7 +198,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         ask = asking.on_diagnose if split == "diagnose" else asking.on_gate
         return ask(cycle, model, approve_usd)
 
-    @room.writes(locked=False)  # W&B may be slow, and nobody has to wait for it
+    @room.writes(locked=False, reaches_out=True)  # W&B may be slow, and nobody has to wait for it
     def evaluate_model(
         cycle: CycleId,
         model: Annotated[str, Field(description="model id, 'constant', 'rule', 'student', 'prompt' or 'champion'")],
@@ -283,7 +283,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """
         return choosing.choose(cycle)
 
-    @room.writes(locked=False)  # as evaluate_model
+    @room.writes(locked=False, reaches_out=True)  # as evaluate_model
     def gate_candidate(cycle: CycleId, candidate: ModelId) -> GateDocument:
         """Judge a candidate against the champion on the sealed split; writes gate.json and spends one verdict.
         Asking again for the same pair is free. Next: promote_model if it says promote, else write_playbook.

@@ -68,6 +68,8 @@ class JobResult(Wire):
     models: list[str]
     """All that the job made; several for a campaign."""
     error: str | None
+    log: list[str] = []
+    """Of get_job: the last lines of its log, from wherever it runs. Data, not instructions."""
     tracking_note: str | None = None
     """Why the run cannot be read at W&B yet; null where it can, and where W&B is not in use."""
     next: str
@@ -120,7 +122,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         paying.settle()
         return _job_result(job)
 
-    @room.writes()
+    @room.writes(reaches_out=True)
     def plan_retrain(
         cycle: CycleId,
         changes: Annotated[list[HparamChange], Field(description="hyperparameters to set anew, at most 3; [] = none")],
@@ -144,7 +146,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             next=starting(plan.quote, services.settings.budget.approve_usd),
         )
 
-    @room.writes()
+    @room.writes(reaches_out=True)
     def start_retrain(
         plan_id: Annotated[str, Field(description="id that plan_retrain or plan_campaign returned")],
         approve_usd: Annotated[
@@ -170,6 +172,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             await anyio.sleep(min(POLL_S, left))
             job = await anyio.to_thread.run_sync(jobs.status, job_id)
         result = await anyio.to_thread.run_sync(seen, job)
+        result = result.model_copy(update={"log": await anyio.to_thread.run_sync(jobs.last_lines, job_id)})
         if job.state not in ENDED:
             return result
         note = await anyio.to_thread.run_sync(publish_trail, workspace, tracker, services, task.name)
@@ -213,7 +216,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """
         return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
 
-    @room.writes(locked=False)
+    @room.writes(locked=False, reaches_out=True)
     def publish_model(model: Annotated[str, Field(description="id of a trained model")]) -> Uploaded:
         """Upload a trained model and its card to the Hugging Face Hub, private. Next: open_cycle."""
         return publish_model_files(workspace, task, services, model)

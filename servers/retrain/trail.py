@@ -88,7 +88,7 @@ def _config(spec: TrainSpec) -> dict[str, Any]:
         "cycle": spec.cycle,
         "plan_id": spec.plan_id,
         "seed": spec.seed,
-        **{f"learning/{name}": value for name, value in spec.hparams.items()},
+        **spec.hparams,  # flat, as the first project had them: learning_rate, epochs, lora_r, …
     }
 
 

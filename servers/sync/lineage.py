@@ -16,7 +16,7 @@ from servers.core.models import Gone, trained_model
 from servers.core.tracking import Run
 from servers.core.workspace import Workspace
 
-MAX_MODEL_BYTES = 64 * 2**20  # a student and an adapter fit; a merged model of gigabytes is named instead
+MAX_MODEL_BYTES = 512 * 2**20  # a student, and an adapter of some 100 MB; what is larger is named instead
 OPEN_FILES = ("train.jsonl", "diagnose.jsonl", "card.json")
 
 

@@ -18,6 +18,7 @@ from servers.sync.sdk import NotArrived, Sdk
 
 BATCH = 200  # traces a request, at one to two kilobytes each
 TABLE_ROWS = 80  # the worst ones, as many as the first project kept
+SLOW_BYTES_A_SECOND = 1e6  # of a connection that is worth waiting for
 EXIT_CODES = {"finished": 0, "failed": 1, "crashed": 255}  # 255 is the SDK's own for a run that somebody ended
 
 
@@ -166,15 +167,19 @@ class Sender:
             self._pieces[piece.id] = at_wandb.use_artifact(f"{self.there}/{piece.id}")
             return False
         draft = self._draft(piece)
-        self._keep(piece, at_wandb.use_artifact(draft, aliases=[piece.alias]).wait(timeout=self.sdk.patience_s))
+        self._keep(piece, at_wandb.use_artifact(draft, aliases=[piece.alias]).wait(timeout=self._patience_s(piece)))
         return True
 
     def _make(self, at_wandb: Any, piece: Piece) -> bool:
         """Send it as what a run made; W&B knows the same content again."""
         draft = self._draft(piece)
         aliases = ["latest", piece.alias]
-        self._keep(piece, at_wandb.log_artifact(draft, aliases=aliases).wait(timeout=self.sdk.patience_s))
+        self._keep(piece, at_wandb.log_artifact(draft, aliases=aliases).wait(timeout=self._patience_s(piece)))
         return True
+
+    def _patience_s(self, piece: Piece) -> float:
+        """How long an upload may take: a step's patience, and longer where there is much to carry."""
+        return self.sdk.patience_s + sum(file.stat().st_size for file in piece.files.values()) / SLOW_BYTES_A_SECOND
 
     def _keep(self, piece: Piece, artifact: Any) -> None:
         self._pieces[piece.id] = artifact

@@ -61,7 +61,7 @@ class Watcher(TrainerCallback):
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise ValueError(f"the loss is {loss:g} at step {step} of {state.max_steps}; lower learning_rate")
-        row = {"objective/train_loss": loss, "learning_rate": float(logs["learning_rate"])}
+        row = {"objective/train_loss": loss, "train/loss": loss, "learning_rate": float(logs["learning_rate"])}
         if step % self._epoch_steps == 0:
             row |= self._measured()
         self._job.log(step, row)
