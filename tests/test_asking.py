@@ -22,6 +22,8 @@ from tests.doubles.mistral import serve_answers
 from tests.doubles.mistral_answers import Answers, Fault
 from training_jobs.asking import WARM_UP
 
+pytestmark = pytest.mark.services
+
 SHOTS = [{"id": "s1", "text": "an old tune", "target": dict.fromkeys(KOTONE.names, 40.0), "source": "import"}]
 
 

@@ -30,6 +30,8 @@ from tests.doubles.mistral import MistralDouble, serve_answers
 from tests.doubles.mistral_answers import WRITES, Answers
 from tests.workshop import call, refusal
 
+pytestmark = pytest.mark.services
+
 TRAIN = [
     Example(id=f"r{k}", text=row.text, target={n: float(v) for n, v in row.target.items()}, source="import")
     for k, row in enumerate(World(0).splits()["train"])

@@ -27,6 +27,8 @@ from tests.asking_world import KEY, KOTONE, Waits, endpoint
 from tests.campaign_world import CampaignWorld
 from tests.doubles.loopback import LoopbackServer
 
+pytestmark = pytest.mark.services
+
 COUNTED = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 

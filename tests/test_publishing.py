@@ -18,7 +18,7 @@ from tests.doubles.hub import TOKEN, Fault, HubDouble
 from tests.judge_world import KOTONE, candidate_in
 from tests.workshop import call, refusal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.services]
 # The library's own way to send a large file.
 BIG_FILES = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 DATA, FILES = "ada/etude-mine", {"README.md", "diagnose.jsonl", "train.jsonl"}

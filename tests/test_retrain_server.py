@@ -140,7 +140,9 @@ async def test_a_plan_is_trained_once_and_leaves_its_trail(tmp_path: Path):
     assert written["hparam_patch"] == {"from": {"min_texts": 1}, "to": {"min_texts": 2}}
     assert written["next_hparams"] == plan["hparams"] and written["from_model"] == "constant"
     assert job["state"] == "succeeded" and job["model"] == job["job_id"].replace("train", "student")
-    assert again == job and listed["jobs"] == [job] and listed["total"] == 1
+    assert job["log"][-1] == "6/6 answering 10 diagnose rows"
+    plain = job | {"log": []}
+    assert again == plain and listed["jobs"] == [plain] and listed["total"] == 1
     assert [(m["model"], m["champion"], m["problem"]) for m in models["models"]] == [(job["model"], False, None)]
     runs = world.tracker.runs("local", "etude-kotone")
     assert [(run.id, run.job_type, run.group, run.state) for run in runs] == [

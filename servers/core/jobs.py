@@ -223,7 +223,7 @@ def _interpreter(spec: JobSpec) -> str:
 
     The framework is large, so it is in an environment of its own; where there is none the job says what to do.
     """
-    has_own = TRAIN_PYTHON.exists() and not runs_remotely(spec) and _needs_framework(spec)
+    has_own = _needs_framework(spec) and not runs_remotely(spec) and os.access(TRAIN_PYTHON, os.X_OK)
     return str(TRAIN_PYTHON) if has_own else sys.executable
 
 
