@@ -370,8 +370,11 @@ def test_what_was_resolved_is_resolved_again_and_has_to_match(changes: dict[str,
     with pytest.raises(ValueError, match=f"was quoted for something else: {word}; plan again"):
         market.planning.start(plan.plan_id, quoted(plan))
     assert market.figures == (0.0, 0.0) and not market.jobs.started
+    written = read_json(market.world.workspace.cycle_dir(market.cycle) / "hparam_patch.json")
+    assert word in written["outdated"] and [step.tool for step in next_steps_of(market)] == ["plan_retrain"]
 
     anew = market.planning.plan(market.cycle, [])
+    assert read_json(market.world.workspace.cycle_dir(market.cycle) / "hparam_patch.json")["outdated"] is None
     assert anew.plan_id != plan.plan_id
     market.planning.start(anew.plan_id, quoted(anew))
     assert len(market.jobs.started) == 1

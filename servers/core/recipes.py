@@ -55,6 +55,8 @@ class RetrainPlan(Wire):
     task_digest: str
     """Of the task that it was planned for: with another one it cannot be carried out."""
     planned_at: str
+    outdated: str | None = None
+    """Why it cannot be started any more; null while nobody has found out that it cannot."""
 
 
 def champions_recipe(workspace: Workspace, model: str, family: Family) -> tuple[Wire, str | None]:

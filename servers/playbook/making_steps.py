@@ -99,9 +99,9 @@ def training(facts: Facts, task: Task) -> Iterator[NextStep]:
     plan = facts.plan
     if plan is None:
         yield from _planned(facts, task)
-    elif not _jobs_of(facts, plan["plan_id"]) and _is_stale(facts, task):
+    elif plan.get("outdated") or (not _jobs_of(facts, plan["plan_id"]) and _is_stale(facts, task)):
         again = [change for change in plan["changes"] if facts.recipe.get(change["name"]) != change["value"]]
-        why = "plan again: the rows or the task file changed since"
+        why = "plan again: the rows, the task file, or what the quote was made for changed since"
         yield step("plan_retrain", why, cycle=facts.cycle, changes=again)
     else:
         yield from _started(facts, plan["plan_id"], "train as planned")

@@ -30,6 +30,10 @@ HALF_A_CENT = 0.005
 _KEY = re.compile(r"(?P<plan>[a-z0-9_.-]+)/(?P<job>[a-z0-9_.-]+)#(?P<attempt>[0-9]+)")
 
 
+class QuoteChanged(ValueError):
+    """What a plan was quoted for is no more; only another plan leads on."""
+
+
 class Paying:
     """Starts jobs within the budget.
 
@@ -147,7 +151,7 @@ class Paying:
         before, after = quoted.model_dump(), {} if now is None else now.model_dump()
         if different := [name for name, value in before.items() if after.get(name) != value]:
             words = ", ".join(f"{name} {before[name]!r} is {after.get(name)!r} now" for name in different)
-            raise ValueError(f"{training.plan_id!r} was quoted for something else: {words}; plan again")
+            raise QuoteChanged(f"{training.plan_id!r} was quoted for something else: {words}; plan again")
 
 
 def refuse_unapproved(plan_id: str, quote: Quote, given: float | None, standing: float) -> None:

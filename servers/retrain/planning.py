@@ -17,7 +17,7 @@ from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
-from servers.retrain.paying import Paying
+from servers.retrain.paying import Paying, QuoteChanged
 
 SEED = 0
 EMBEDDED = FAMILIES["student"]
@@ -128,7 +128,7 @@ class Planning:
             task_digest=digest(self._task),
             planned_at=now(),
         )
-        write_json(self._workspace.cycle_dir(cycle) / PLAN_FILE, plan.model_dump(mode="json", by_alias=True))
+        self._write(plan)
         self._paying.settle()
         self._paying.release_abandoned()
         return plan
@@ -169,7 +169,15 @@ class Planning:
             base=Quotes(self._workspace, self._services, family).base,
             quote=plan.quote,
         )
-        return self._paying.start(spec, plan.quote, approve_usd)
+        try:
+            return self._paying.start(spec, plan.quote, approve_usd)
+        except QuoteChanged as error:
+            # Noted, so that the next steps name another plan: the same call would be refused for ever.
+            self._write(plan.model_copy(update={"outdated": str(error)}))
+            raise
+
+    def _write(self, plan: RetrainPlan) -> None:
+        write_json(self._workspace.cycle_dir(plan.cycle) / PLAN_FILE, plan.model_dump(mode="json", by_alias=True))
 
     def _refuse_another(self, cycle: str, plan_id: str) -> None:
         """One candidate a cycle is trained; one whose training failed or was cancelled may give way to another."""
