@@ -86,6 +86,9 @@ class Schema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._properties: dict[str, Mapping[str, Any]] = {}
+        required = schema.get("required")
+        self.needs_both = isinstance(required, list) and {"query", "resource"} <= {str(name) for name in required}
+        """Whether query_wandb_tool wants both of its forms at once."""
         self._gather(schema, schema, depth=0)
 
     @property
@@ -106,7 +109,7 @@ class Schema:
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether a value is among those that an argument is limited to; any is, where it is not limited."""
-        choices = [choice for kind in _kinds(self._properties.get(name, {})) for choice in kind.get("enum", [])]
+        choices = [choice for kind in _kinds(self._properties.get(name, {})) for choice in kind.get("enum") or ()]
         return not choices or value in choices
 
     def _gather(self, schema: Any, whole: Mapping[str, Any], depth: int) -> None:
@@ -151,7 +154,7 @@ def check_tools(sessions: Sessions) -> None:
 
 def viewer(runs: Schema) -> Question | None:
     """Whose key it is; the structured form cannot say."""
-    return Question(RUNS, ({"query": _VIEWER},)) if "query" in runs.names else None
+    return Question(RUNS, ({"query": _VIEWER},)) if "query" in runs.names and not runs.needs_both else None
 
 
 def eval_runs(place: Place, cycle: str, dimensions: Sequence[str], runs: Schema) -> list[Question]:
@@ -232,6 +235,8 @@ def _runs(place: Place, wanted: Mapping[str, str], figures: Sequence[str], runs:
 def _worded(structured: Arguments, graphql: Arguments, runs: Schema) -> Question:
     """The forms that the tool takes. The structured one first where it takes both: it is the one that is kept up."""
     names = runs.names
+    if runs.needs_both:
+        return Question(RUNS, (structured | graphql,))
     ways = [way for name, way in (("resource", structured), ("query", graphql)) if name in names or not names]
     return Question(RUNS, tuple(ways))
 
@@ -242,10 +247,15 @@ def _kinds(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return branches or [schema]
 
 
+def _names(types: Any) -> list[str | None]:
+    """The types that a schema allows, which it may list; None where it does not say."""
+    return [name if isinstance(name, str) else None for name in (types if isinstance(types, list) else [types])]
+
+
 def _bounded(value: Any, schema: Mapping[str, Any]) -> Any:
     """A value as a property takes it: an object as text where it wants a text, a number within its maximum."""
     kinds = _kinds(schema)
-    types = {kind.get("type") for kind in kinds}
+    types = {name for kind in kinds for name in _names(kind.get("type"))}
     if isinstance(value, (dict, list)) and "string" in types and not types & {"object", "array", None}:
         return json.dumps(value)
     if isinstance(value, int) and not isinstance(value, bool):
