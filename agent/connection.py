@@ -25,6 +25,7 @@ Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
 NO_MCP = "it sent something that is no MCP"
+WORDS_CHARS = 500  # of a server's own words in an error
 SHOWN_CHARS = 200  # of the reasons why a message is none
 REFUSAL = "etude: "  # how a room of ours begins the one line that says why it does not start
 STATUS_HINTS = {
@@ -214,7 +215,7 @@ def _innermost(error: BaseException) -> str:
         error = error.exceptions[0]
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}: {error.filename!r}" if error.filename else error.strerror.lower()
-    words = in_words(str(error))
+    words = in_words(str(error))[:WORDS_CHARS]
     if words.startswith(NO_MCP):
         words += "; see that this is where the MCP server is"
     return words[:1].lower() + words[1:] or type(error).__name__

@@ -24,14 +24,13 @@ from mcp.types import (
     Tool,
 )
 
-from agent.connection import Connection, in_words
+from agent.connection import WORDS_CHARS, Connection, in_words
 from agent.endpoints import Endpoint
 
 START_LIMIT_S = 30.0
 CALL_LIMIT_S = 300.0  # the slowest tool makes a hundred rows with a large teacher; jobs answer with a handle at once
 
 MAX_RETURNS = 3  # to a server that sends everybody away for a while
-WORDS_CHARS = 500  # of a server's own words in an error
 HIDDEN = "[key]"
 
 CONNECTION_CLOSED = -32000

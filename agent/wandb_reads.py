@@ -12,8 +12,10 @@ from typing import Any
 
 from agent.sessions import ServerProblem, Sessions
 from agent.wandb_names import COUNTS, READS, RUNS, TRACES
+from agent.words import one_line
 
 RECORD = "record_context"
+NAME_CHARS, WORDS_CHARS = 60, 300  # of a server's own name, and of its own words, in an error
 MAX_RUNS = 20
 MAX_SUMMARY_KEYS = 20  # of the structured form
 TRACE_COLUMNS = ["id", "trace_id", "op_name", "display_name", "started_at", "attributes", "inputs", "output"]
@@ -139,15 +141,17 @@ def check_tools(sessions: Sessions) -> None:
     """
     there = {tool.name for server in sessions.servers for tool in server.tools}
     if missing := [tool for tool in READS if tool not in there]:
-        connected = ", ".join(f"{s.name} ({s.says_it_is or 'no name'})" for s in sessions.servers)
+        names = {s.name: one_line(s.says_it_is, NAME_CHARS) or "no name" for s in sessions.servers}
+        connected = ", ".join(f"{name} ({says_it_is})" for name, says_it_is in names.items())
         raise ServerProblem(
             f"the W&B MCP server lacks {', '.join(missing)}, which a cycle needs; connected: {connected}; an official "
             "server needs its profile models-weave, and a key that may read Weave"
         )
     takes = Schema(sessions.input_schema(RUNS)).names
     if takes and not takes & {"query", "resource"}:
+        words = one_line(", ".join(sorted(takes)), WORDS_CHARS)
         raise ServerProblem(
-            f"this server's {RUNS} takes neither 'query' nor 'resource', but {', '.join(sorted(takes))}; use the "
+            f"this server's {RUNS} takes neither 'query' nor 'resource', but {words}; use the "
             "version of the official server that docs/wandb-mcp.md names"
         )
 
