@@ -24,6 +24,9 @@ from agent.endpoints import Endpoint, Http, Stdio, is_ours
 Mode = Literal["auto", "legacy"]
 
 LAST_LINES = 3
+NO_MCP = "it sent something that is no MCP"
+WORDS_CHARS = 500  # of a server's own words in an error
+SHOWN_CHARS = 200  # of the reasons why a message is none
 REFUSAL = "etude: "  # how a room of ours begins the one line that says why it does not start
 STATUS_HINTS = {
     401: "it does not take the key; see that the key is set, whole and still valid, and call again",
@@ -197,10 +200,22 @@ async def _all_tools(client: Client) -> tuple[Tool, ...]:
     raise ValueError(f"tools/list has more than {MAX_PAGES} pages")
 
 
+def in_words(said: str) -> str:
+    """What the SDK says went wrong, in one line: where a message broke the protocol, the first of its reasons."""
+    words = " ".join(said.split())
+    if "validation error" in words or words.startswith("Unexpected content type"):
+        first = words.split(" [type=", 1)[0].split(" For further information visit", 1)[0]
+        return f"{NO_MCP} ({first[:SHOWN_CHARS]})"
+    return words
+
+
 def _innermost(error: BaseException) -> str:
     """The words of the first plain exception inside nested groups, which is how the SDK lets anything out."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}: {error.filename!r}" if error.filename else error.strerror.lower()
-    return " ".join(str(error).split()).lower() or type(error).__name__
+    words = in_words(str(error))[:WORDS_CHARS]
+    if words.startswith(NO_MCP):
+        words += "; see that this is where the MCP server is"
+    return words[:1].lower() + words[1:] or type(error).__name__

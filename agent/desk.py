@@ -13,7 +13,7 @@ from agent.ledger import Ledger
 from agent.progress import Progress, StepLine
 from agent.replies import Evidence
 from agent.sessions import Reply, ServerProblem, Sessions
-from agent.wandb_words import Trouble, document_in, trouble_in
+from agent.wandb_words import Trouble, document_in, is_answer, trouble_in
 
 GOES_ON = "nothing was spent on this cycle's data or training; the same command goes on from here"
 
@@ -193,13 +193,18 @@ class Desk:
 
 
 def _readable(reply: Reply) -> Reply:
-    """The reply with the first of its texts that holds an answer, or its structured content where none does."""
+    """The reply with the first of its texts that holds an answer, its structured content where none does.
+
+    A text may come in several blocks. One that says what went wrong is the answer, too.
+    """
     if reply.is_error:
         return reply
-    texts = [reply.text, *reply.more]
+    texts = [reply.text, *reply.more, *(["".join([reply.text, *reply.more])] if reply.more else [])]
     if reply.structured is not None:
         texts.append(json.dumps(reply.structured))
-    return next((replace(reply, text=text) for text in texts if document_in(text) is not None), reply)
+    found = [(text, document) for text in texts if (document := document_in(text)) is not None]
+    said = [text for text, document in found if is_answer(document) or trouble_in(document, text, is_error=False)]
+    return replace(reply, text=[*said, *(text for text, _ in found), reply.text][0])
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -14,16 +14,23 @@ from typing import Any, Protocol
 
 import anyio
 from mcp import Client, MCPError
-from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, TextContent, Tool
+from mcp.types import (
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    EmbeddedResource,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
 
-from agent.connection import Connection
+from agent.connection import WORDS_CHARS, Connection, in_words
 from agent.endpoints import Endpoint
 
 START_LIMIT_S = 30.0
 CALL_LIMIT_S = 300.0  # the slowest tool makes a hundred rows with a large teacher; jobs answer with a handle at once
 
 MAX_RETURNS = 3  # to a server that sends everybody away for a while
-WORDS_CHARS = 500  # of a server's own words in an error
 HIDDEN = "[key]"
 
 CONNECTION_CLOSED = -32000
@@ -44,7 +51,7 @@ class Reply:
     structured: dict[str, Any] | None
     seconds: float
     more: tuple[str, ...] = ()
-    """The other text blocks."""
+    """The other text blocks, and the texts of resources."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ class Sessions:
         self._home: dict[str, Server] = {}
         for server in servers:
             for tool in server.tools:
-                if other := self._home.get(tool.name):
+                other = self._home.get(tool.name)
+                if other is not None and other is not server:  # one may list a tool twice
                     both = f"{other.name!r} and {server.name!r}"
                     raise ServerProblem(f"tool {tool.name!r} is offered by both {both}; leave one of them out")
                 self._home[tool.name] = server
@@ -155,12 +163,13 @@ class Sessions:
             elif error.code == REQUEST_TIMEOUT:
                 why = f"server {name!r} did not answer {tool} within {limit_s:g} s"
             else:
-                said = " ".join(error.message.split())[:WORDS_CHARS]
+                said = in_words(error.message)[:WORDS_CHARS]
                 why = f"server {name!r} refused the call of {tool}: {said}{connection.refused()}"
             raise self._problem(why) from error
         except (RuntimeError, ValueError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             # A result that fits neither the protocol nor the tool's own schema, or a connection that is no more.
-            raise self._problem(f"server {name!r} gave an unusable reply to {tool}: {_one_line(error)}") from error
+            said = in_words(str(error))[:WORDS_CHARS]
+            raise self._problem(f"server {name!r} gave an unusable reply to {tool}: {said}") from error
         return self._reply(result, perf_counter() - started)
 
     async def call_again(self, tool: str, arguments: Mapping[str, Any], limit_s: float) -> Reply:
@@ -198,7 +207,7 @@ class Sessions:
         return ServerProblem(self.without_secrets(words))
 
     def _reply(self, result: CallToolResult, seconds: float) -> Reply:
-        texts = [self.without_secrets(block.text) for block in result.content if isinstance(block, TextContent)]
+        texts = [self.without_secrets(text) for text in _texts(result)]
         structured = result.structured_content if isinstance(result.structured_content, dict) else None
         if structured is not None and self._secrets:
             structured = json.loads(self.without_secrets(json.dumps(structured)))
@@ -206,6 +215,13 @@ class Sessions:
             texts = [json.dumps(structured)]
         text, more = (texts[0], tuple(texts[1:])) if texts else ("", ())
         return Reply(bool(result.is_error), text, structured, seconds, more)
+
+
+def _texts(result: CallToolResult) -> list[str]:
+    """The text blocks, and after them what came as a resource."""
+    resources = [block.resource for block in result.content if isinstance(block, EmbeddedResource)]
+    texts = [block.text for block in result.content if isinstance(block, TextContent)]
+    return texts + [resource.text for resource in resources if isinstance(resource, TextResourceContents)]
 
 
 @asynccontextmanager
@@ -267,7 +283,3 @@ def _hidden(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -47,15 +47,20 @@ class Row:
     error: float | None
     """Points; None where the row came without."""
     is_whole: bool
+    is_other: bool
+    """Whether it says that it belongs to another evaluation."""
 
     @classmethod
     def of(cls, trace: dict[str, Any], evaluation: str) -> "Row":
         output = mapping(trace.get("output"))
-        claimed = mapping(trace.get("attributes")).get("evaluation_id")
+        claimed = str(mapping(trace.get("attributes")).get("evaluation_id") or "").lower()
         error = number(output.get("mae_raw"))
-        whole = error is not None and claimed == evaluation and all(output.get(key) for key in NEEDED_IN_OUTPUT[1:])
+        whole = (
+            error is not None and claimed == evaluation.lower() and all(output.get(key) for key in NEEDED_IN_OUTPUT[1:])
+        )
         name = trace.get("id") or trace.get("trace_id")
-        return cls(str(name or ""), str(trace.get("started_at") or ""), error, whole and bool(name))
+        is_other = claimed not in ("", evaluation.lower())
+        return cls(str(name or ""), str(trace.get("started_at") or ""), error, whole and bool(name), is_other)
 
 
 class _Missing(Exception):
@@ -186,6 +191,7 @@ class ReadingBack:
         return [answer.call] if len(whole) == n else []
 
     def _is_worst_first(self, rows: Sequence[Row], wanted: int) -> bool:
+        rows = [row for row in rows if not row.is_other]
         errors = [row.error for row in rows if row.is_whole and row.error is not None]
         return len(errors) == len(rows) and len({row.id for row in rows}) >= wanted and errors == sorted(errors)[::-1]
 
@@ -199,22 +205,24 @@ class ReadingBack:
             ids = [row.id for row in self._rows(answer.call["text"]) if row.id]
             if len(set(ids)) == wanted:
                 found = await self._read_by_id(ids)
-                errors = [found[name][0] for name in ids]
-                if errors == sorted(errors, reverse=True):
+                errors = [found[name][0] for name in ids if name in found]
+                if len(errors) == wanted and errors == sorted(errors, reverse=True):
                     return _calls_of(found.values())
         found = await self._read_by_id(await self._listed(n))
+        if len(found) < n:
+            raise _Missing(f"W&B gives {len(found)} of the {n} traces of {self._place.evaluation}")
         return _calls_of(sorted(found.values(), key=lambda pair: -pair[0])[:wanted])
 
     async def _read_by_id(self, ids: Sequence[str]) -> dict[str, tuple[float, Call]]:
-        """By id, a row's error and the reply that it came in."""
+        """By id, a row's error and the reply that it came in; those of another evaluation are left out."""
         found: dict[str, tuple[float, Call]] = {}
         waiting, batch = list(ids), WORST_TRACES
         while waiting:
             asked = waiting[:batch]
             answer = await self._by_ids(asked, "full" if batch > 1 else "summary")
             rows = self._rows(answer.call["text"]) if isinstance(answer, Answer) else []
-            if isinstance(answer, Answer) and {row.id for row in rows if row.is_whole} == set(asked):
-                found |= {row.id: (row.error or 0.0, answer.call) for row in rows}
+            if isinstance(answer, Answer) and {row.id for row in rows if row.is_whole or row.is_other} == set(asked):
+                found |= {row.id: (row.error or 0.0, answer.call) for row in rows if row.is_whole}
                 waiting = waiting[len(asked) :]
                 continue
             if isinstance(answer, Trouble) and answer.kind not in ("too much", "passing"):
@@ -222,7 +230,7 @@ class ReadingBack:
             if batch == 1 and not rows and isinstance(answer, Answer):
                 raise _Missing(f"W&B lists trace {asked[0]}, and does not give it")
             if batch == 1:
-                said = answer.words if isinstance(answer, Trouble) else "it comes in pieces"
+                said = answer.words if isinstance(answer, Trouble) else "its error, target or evaluation is missing"
                 raise self._failure(TRACES, f"trace {asked[0]} cannot be read whole: {said}")
             most = answer.at_most if isinstance(answer, Trouble) and answer.at_most else batch
             batch = min(max(batch // 2, 1), most)

@@ -12,8 +12,10 @@ from typing import Any
 
 from agent.sessions import ServerProblem, Sessions
 from agent.wandb_names import COUNTS, READS, RUNS, TRACES
+from agent.words import one_line
 
 RECORD = "record_context"
+NAME_CHARS, WORDS_CHARS = 60, 300  # of a server's own name, and of its own words, in an error
 MAX_RUNS = 20
 MAX_SUMMARY_KEYS = 20  # of the structured form
 TRACE_COLUMNS = ["id", "trace_id", "op_name", "display_name", "started_at", "attributes", "inputs", "output"]
@@ -86,6 +88,9 @@ class Schema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._properties: dict[str, Mapping[str, Any]] = {}
+        required = schema.get("required")
+        self.needs_both = isinstance(required, list) and {"query", "resource"} <= {str(name) for name in required}
+        """Whether query_wandb_tool wants both of its forms at once."""
         self._gather(schema, schema, depth=0)
 
     @property
@@ -106,7 +111,7 @@ class Schema:
 
     def accepts(self, name: str, value: Any) -> bool:
         """Whether a value is among those that an argument is limited to; any is, where it is not limited."""
-        choices = [choice for kind in _kinds(self._properties.get(name, {})) for choice in kind.get("enum", [])]
+        choices = [choice for kind in _kinds(self._properties.get(name, {})) for choice in kind.get("enum") or ()]
         return not choices or value in choices
 
     def _gather(self, schema: Any, whole: Mapping[str, Any], depth: int) -> None:
@@ -136,22 +141,24 @@ def check_tools(sessions: Sessions) -> None:
     """
     there = {tool.name for server in sessions.servers for tool in server.tools}
     if missing := [tool for tool in READS if tool not in there]:
-        connected = ", ".join(f"{s.name} ({s.says_it_is or 'no name'})" for s in sessions.servers)
+        names = {s.name: one_line(s.says_it_is, NAME_CHARS) or "no name" for s in sessions.servers}
+        connected = ", ".join(f"{name} ({says_it_is})" for name, says_it_is in names.items())
         raise ServerProblem(
             f"the W&B MCP server lacks {', '.join(missing)}, which a cycle needs; connected: {connected}; an official "
             "server needs its profile models-weave, and a key that may read Weave"
         )
     takes = Schema(sessions.input_schema(RUNS)).names
     if takes and not takes & {"query", "resource"}:
+        words = one_line(", ".join(sorted(takes)), WORDS_CHARS)
         raise ServerProblem(
-            f"this server's {RUNS} takes neither 'query' nor 'resource', but {', '.join(sorted(takes))}; use the "
+            f"this server's {RUNS} takes neither 'query' nor 'resource', but {words}; use the "
             "version of the official server that docs/wandb-mcp.md names"
         )
 
 
 def viewer(runs: Schema) -> Question | None:
     """Whose key it is; the structured form cannot say."""
-    return Question(RUNS, ({"query": _VIEWER},)) if "query" in runs.names else None
+    return Question(RUNS, ({"query": _VIEWER},)) if "query" in runs.names and not runs.needs_both else None
 
 
 def eval_runs(place: Place, cycle: str, dimensions: Sequence[str], runs: Schema) -> list[Question]:
@@ -232,6 +239,8 @@ def _runs(place: Place, wanted: Mapping[str, str], figures: Sequence[str], runs:
 def _worded(structured: Arguments, graphql: Arguments, runs: Schema) -> Question:
     """The forms that the tool takes. The structured one first where it takes both: it is the one that is kept up."""
     names = runs.names
+    if runs.needs_both:
+        return Question(RUNS, (structured | graphql,))
     ways = [way for name, way in (("resource", structured), ("query", graphql)) if name in names or not names]
     return Question(RUNS, tuple(ways))
 
@@ -242,10 +251,15 @@ def _kinds(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return branches or [schema]
 
 
+def _names(types: Any) -> list[str | None]:
+    """The types that a schema allows, which it may list; None where it does not say."""
+    return [name if isinstance(name, str) else None for name in (types if isinstance(types, list) else [types])]
+
+
 def _bounded(value: Any, schema: Mapping[str, Any]) -> Any:
     """A value as a property takes it: an object as text where it wants a text, a number within its maximum."""
     kinds = _kinds(schema)
-    types = {kind.get("type") for kind in kinds}
+    types = {name for kind in kinds for name in _names(kind.get("type"))}
     if isinstance(value, (dict, list)) and "string" in types and not types & {"object", "array", None}:
         return json.dumps(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -21,6 +21,7 @@ COMMAND = [
 PASSED_ON = (
     KEY, BASE_URL, "WANDB_ENTITY", "WF_TRACE_SERVER_URL", "WEAVE_TRACE_SERVER_URL", "MAX_RESPONSE_TOKENS",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE",
+    "TIKTOKEN_CACHE_DIR",
 )  # fmt: skip
 # Nothing but answers: its own counting, error reports and documentation search reach out by themselves.
 QUIET = {

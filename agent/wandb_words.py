@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from agent.words import one_line
 
-MAX_CHARS = 8_000_000
+MAX_CHARS = 2_000_000  # record_context takes no longer ones; twenty rows are a twentieth of it
 MAX_REPR_CHARS = 1_000_000  # what Python wrote is read by Python's own parser, which takes a hundred times the memory
 MAX_LAYERS = 4  # of JSON inside JSON
 MAX_WAIT_S = 30.0
@@ -60,10 +60,7 @@ def document_in(text: str) -> dict[str, Any] | None:
     for _ in range(MAX_LAYERS):
         if isinstance(value, str):
             value = _value(value)
-        elif isinstance(value, dict) and len(value) == 1 and ("result" in value or "data" in value):
-            inner = next(iter(value.values()))  # structured content, or a GraphQL answer, around the thing itself
-            if not isinstance(inner, (dict, str)):
-                break
+        elif isinstance(value, dict) and isinstance(inner := _inner(value), (dict, str)):
             value = inner
         else:
             break
@@ -81,17 +78,34 @@ def trouble_in(document: Mapping[str, Any] | None, text: str, is_error: bool) ->
     if document is None:
         if is_error:
             return _judged(text, {})
+        if len(text) > MAX_CHARS:
+            return Trouble("too much", f"its reply has {len(text):,} characters, and {MAX_CHARS:,} are read at most")
         return Trouble("passing", f"not a JSON object: {one_line(text, 200)!r}")
     said = next((document[key] for key in ("error", "errors", "exception") if document.get(key)), None)
     if said is not None or is_error or _says_failed(document):
         message = document.get("message") or document.get("detail") or said or text
+        inner = said if isinstance(said, Mapping) else {}
+        if message is said:
+            message = _told(said)
         words = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False, default=str)
         code = said if isinstance(said, str) and said not in words else ""
-        inner = said if isinstance(said, Mapping) else {}
         return _judged(f"{code}: {words}" if code else words, {**inner, **document})
     if "project" in document and document["project"] is None:
         return Trouble("absent", "the project does not exist, or the key may not see it; " + HINT)
     return None
+
+
+def _told(said: Any) -> Any:
+    """The words in an error, which may be an object, or a list of them as GraphQL has it."""
+    parts = said if isinstance(said, list) else [said]
+    words = [part["message"] for part in parts if isinstance(part, dict) and isinstance(part.get("message"), str)]
+    details = [part["details"] for part in parts if isinstance(part, dict) and isinstance(part.get("details"), str)]
+    return "; ".join([*words, *details]) if len(words) == len(parts) else said
+
+
+def is_answer(document: Mapping[str, Any] | None) -> bool:
+    """Whether an object holds what a W&B tool is asked for, and no remark beside it."""
+    return document is not None and bool(document.keys() & _PAYLOAD)
 
 
 def rows_in(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -146,6 +160,12 @@ def number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
+
+
+def _inner(value: dict[str, Any]) -> Any:
+    """What stands in structured content, or in a GraphQL answer, and is the thing itself."""
+    said = {key for key, part in value.items() if part is not None and key != "extensions"}
+    return value[said.pop()] if said in ({"result"}, {"data"}) else None
 
 
 def _says_failed(document: Mapping[str, Any]) -> bool:

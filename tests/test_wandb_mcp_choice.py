@@ -57,11 +57,13 @@ def test_the_official_server_is_asked_where_there_is_a_key(
 def test_the_local_server_gets_the_key_the_addresses_and_nothing_else():
     """MCP: it finds the traces of an instance only when told; its own reports are off."""
     environment = WITH_KEY | {"WANDB_BASE_URL": "https://w.example.org", "HF_TOKEN": "not yours", "HOME": "/x"}
+    environment |= {"TIKTOKEN_CACHE_DIR": "/words"}  # without a web it looks for them there anew for every trace
 
     chosen = official(WandbSettings(mcp="local"), {}, environment)
 
     assert isinstance(chosen, Stdio) and [chosen.command, *chosen.args] == COMMAND
     assert chosen.env["WANDB_API_KEY"] == KEY and chosen.env["WF_TRACE_SERVER_URL"] == "https://w.example.org/traces"
+    assert chosen.env["TIKTOKEN_CACHE_DIR"] == "/words"
     assert chosen.env["WANDB_ERROR_REPORTING"] == "false" and not {"HF_TOKEN", "HOME"} & set(chosen.env)
 
 

@@ -23,10 +23,7 @@ def document_in(text: str) -> dict[str, Any] | None:
     for _ in range(MAX_LAYERS):
         if isinstance(value, str):
             value = _value(value)
-        elif isinstance(value, dict) and len(value) == 1 and ("result" in value or "data" in value):
-            inner = next(iter(value.values()))  # structured content, or a GraphQL answer, around the thing itself
-            if not isinstance(inner, (dict, str)):
-                break
+        elif isinstance(value, dict) and isinstance(inner := _inner(value), (dict, str)):
             value = inner
         else:
             break
@@ -61,6 +58,12 @@ def is_unmeasured(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip() in UNMEASURED
     return value is None or value == {} or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _inner(value: dict[str, Any]) -> Any:
+    """What stands in structured content, or in a GraphQL answer, and is the thing itself."""
+    said = {key for key, part in value.items() if part is not None and key != "extensions"}
+    return value[said.pop()] if said in ({"result"}, {"data"}) else None
 
 
 def _value(text: str) -> Any:
