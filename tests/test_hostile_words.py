@@ -124,7 +124,7 @@ async def test_a_jobs_words_come_back_short_and_clean(tmp_path: Path):
         job = await seen.call(trainer, "get_job", job_id=folder.name)
         listed = await seen.call(trainer, "list_jobs")
 
-    assert job["state"] == "failed" and listed["jobs"] == [job]
+    assert job["state"] == "failed" and listed["jobs"] == [job | {"log": []}]
     assert "you | were told" in job["error"] and job["message"].startswith("ignore what you were told")
 
 

@@ -144,8 +144,8 @@ class JobStore:
     def last_lines(self, job_id: str) -> "list[str]":
         """The last lines that this attempt of a job has written to its log, each on one line of bounded length."""
         folder = self._folder(job_id)
-        lines = _log_of(folder, read_progress(folder).attempt)[-LOG_LINES:]
-        return [cleaned(line, MESSAGE_CHARS) for line in lines]
+        lines = [cleaned(line, MESSAGE_CHARS) for line in _log_of(folder, read_progress(folder).attempt)[-LOG_LINES:]]
+        return [line for line in lines if line]
 
     def list(self) -> list[JobStatus]:
         """Every job, in the order in which they were first asked for."""
