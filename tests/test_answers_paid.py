@@ -34,6 +34,8 @@ from servers.eval.custody import Custody
 from servers.eval.sampling import Sampling, cost_of, refuse_unapproved
 from tests.doubles.price_list import PriceList
 
+pytestmark = pytest.mark.services
+
 TASK = load_task("kotone")
 REMOTE = RemoteSpec(namespace="ada", flavor="t4-small", image="uv", timeout_s=60, usd_per_minute=0.6)
 

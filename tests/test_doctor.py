@@ -20,7 +20,7 @@ from servers.doctor.__main__ import examine
 from servers.doctor.finding import Finding
 from tests.doubles.front_doors import KEYS, Behaviour, FrontDoors
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.services]
 REMOTE = ["mistral brain", "mistral teacher", "mistral prompt", "w&b", "weave", "w&b mcp", "hugging face"]
 MODELS = {"teacher": {"model": "large"}, "prompt": {"model": "other"}}
 AGENT = {"mistral": {"model": "mistral-large-latest"}}

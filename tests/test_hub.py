@@ -17,7 +17,7 @@ from tests.doubles.hub import TOKEN, Fault, HubDouble
 from tests.test_retrain_server import FIRST, TASK, World
 from tests.workshop import call, refusal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.services]
 REPO = "ada/etude-small"
 
 

@@ -46,6 +46,8 @@ from tests.doubles.price_list import TOKEN, PriceList
 from tests.test_retrain_server import FIRST, TASK, World, change
 from tests.workshop import call, refusal
 
+pytestmark = pytest.mark.services
+
 FLAVOR = "a10g-small"
 PRICE = 0.02
 

@@ -19,7 +19,7 @@ from tests.doubles.wandb_mcp import OfficialServer, Ways
 from tests.doubles.wandb_mcp_wire import Hosted
 from tests.wandb_world import KEY, Measured, Naps, endpoint, measured
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.services]
 
 RUNS, COUNTS, TRACES = "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"
 MANY = 3_000_000
