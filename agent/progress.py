@@ -54,7 +54,7 @@ class Unbreakable(io.TextIOBase):
             return False
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # TextIO has an attribute; a property reads the same
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute here; it is only read, and a property reads the same
         """Of the stream beneath, so that rich draws only what it can take."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 

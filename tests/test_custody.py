@@ -5,6 +5,7 @@ import shutil
 import stat
 from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def contents(root: Path, but: Path | None = None) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in found}
 
 
-def ensure_demo(root: Path, start: object) -> None:
-    start.wait()  # type: ignore[attr-defined]  # a multiprocessing barrier
+def ensure_demo(root: Path, start: Barrier) -> None:
+    start.wait()
     Custody(Workspace(root), load_task("kotone")).ensure("demo")
 
 

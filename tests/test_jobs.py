@@ -303,3 +303,22 @@ def test_a_job_run_by_hand_needs_no_server(tmp_path: Path):
     assert JobStore(workspace).status(JOB).state == "succeeded"
     assert len(list(read_jsonl(folder / "metrics.jsonl"))) == 5
     assert again.returncode == 1 and "has a result already" in again.stderr
+
+
+def test_an_adapter_on_this_machine_is_trained_where_its_framework_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: a student's job keeps to the server's interpreter; an adapter's takes what make setup-train made."""
+    framework = tmp_path / "venv" / "python"
+    framework.parent.mkdir()
+    framework.write_text(f'#!/bin/sh\necho with the framework\nexec {sys.executable} "$@"\n')
+    framework.chmod(0o755)
+    monkeypatch.setattr("servers.core.jobs.TRAIN_PYTHON", framework)
+    workspace, spec = training(tmp_path)
+    adapter = spec.model_copy(update={"job_id": "train-1", "model_id": "lora-1", "family": "lora", "base": "nowhere"})
+    store = JobStore(workspace)
+
+    for one in (spec, adapter):
+        store.start(one)
+        ended(store, one.job_id)
+
+    said = {one.job_id: (workspace.job_dir(one.job_id) / "log.txt").read_text() for one in (spec, adapter)}
+    assert "with the framework" in said["train-1"] and "with the framework" not in said[JOB]

@@ -73,7 +73,10 @@ def test_a_specification_is_the_same_after_a_trip_through_its_file(tmp_path: Pat
     assert read_spec(tmp_path) == spec
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed here")
+@pytest.mark.skipif(
+    importlib.util.find_spec("torch") is not None,
+    reason="with torch the words about a machine without it cannot be seen; make test has none",
+)
 def test_a_machine_without_torch_says_what_to_type(tmp_path: Path) -> None:
     """Ours: an import error of a library is no answer."""
     write_wire(tmp_path / "spec.json", lora_spec())

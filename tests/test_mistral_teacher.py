@@ -20,7 +20,7 @@ from servers.core.demo_world.world import World
 from servers.core.disk import read_json, read_jsonl, write_json
 from servers.core.jobs import JobStore
 from servers.core.services import Services
-from servers.core.settings import BudgetSettings, EndpointSettings, Settings
+from servers.core.settings import BudgetSettings, EndpointSettings, ModelSettings, Settings
 from servers.core.teaching import MAX_TEXT_CHARS, written_text
 from servers.core.workspace import Workspace
 from servers.retrain.server import build_room as build_retrain
@@ -28,6 +28,7 @@ from tests.asking_world import KEY, KOTONE, TEXTS, endpoint, taught, teach_job
 from tests.campaign_world import CampaignWorld
 from tests.doubles.mistral import MistralDouble, serve_answers
 from tests.doubles.mistral_answers import WRITES, Answers
+from tests.doubles.price_list import TOKEN, PriceList
 from tests.workshop import call, refusal
 
 pytestmark = pytest.mark.services
@@ -289,3 +290,24 @@ def test_ways_of_a_campaign_that_share_their_rows_pay_for_them_once(
     assert state.reserved == 0 and 0 < state.spent < planned["cost_usd"]
     assert [job.state for job in shop.jobs] == ["succeeded"] * 2
     assert all(list(read_jsonl(shop.workspace.job_dir(job.job_id) / "drafts.jsonl")) for job in shop.jobs)
+
+
+def test_no_teacher_is_paid_for_a_training_that_cannot_be_paid(opened: Path, tmp_path: Path):
+    """Bug: a wrong token for the hardware was found out only after the new rows were written and paid."""
+    with serve_answers(Answers()) as double, PriceList({"a10g-small": 0.02}) as prices:
+        prices.status = 401
+        shop = Shop(opened, tmp_path, double)
+        shop.services = Services(
+            Settings(teacher=shop.services.settings.teacher, model=ModelSettings(family="student")),
+            dict(shop.services.environment) | prices.environment,
+        )
+        opening = shop.workspace.cycle_dir(CYCLE) / "cycle.json"
+        backends = read_json(opening)["backends"] | {"jobs": "huggingface"}
+        write_json(opening, read_json(opening) | {"backends": backends})
+
+        words = shop.refused("plan_augmentation", cycle=CYCLE, focus_dimensions=["nostalgia"], new_rows=N)
+
+        assert "Hugging Face" in words and "HF_TOKEN" in words and TOKEN not in words
+        assert not (shop.workspace.cycle_dir(CYCLE) / "augmentation_spec.json").exists()
+        prices.status = 200
+        assert shop.do("plan_augmentation", cycle=CYCLE, focus_dimensions=["nostalgia"], new_rows=N)["plan_id"]

@@ -446,7 +446,9 @@ def test_a_campaign_is_one_quote_and_every_arm_is_put_right_by_its_own_job(marke
     market.jobs.begin(spec.arms[0])
     market.jobs.ends(spec.arms[0].job_id, usd=0.3)
     market.paying.settle()
-    one_arm = most_usd(spec.arms[1].remote)  # type: ignore[arg-type]
+    elsewhere = spec.arms[1].remote
+    assert elsewhere is not None
+    one_arm = most_usd(elsewhere)
     assert market.figures == (pytest.approx(0.32), one_arm)
 
     market.jobs.ends(job.job_id, well=False)

@@ -68,6 +68,12 @@ def remote_training(folder: Path, job_id: str = JOB, **update: Any) -> tuple[Wor
     return workspace, spec.model_copy(update={"job_id": job_id, "remote": REMOTE, **where, **update})
 
 
+def note_in(folder: Path) -> RemoteNote:
+    note = read_note(folder)
+    assert note is not None, f"{folder} has no note of a job elsewhere"
+    return note
+
+
 def log_of(workspace: Workspace, job_id: str = JOB) -> str:
     return (workspace.job_dir(job_id) / "log.txt").read_text()
 
@@ -192,7 +198,7 @@ def test_a_training_elsewhere_leaves_what_one_here_leaves(tmp_path: Path, hub: H
         "name": JOB,
         "etude-job": JOB,
         "etude-attempt": "1",
-        "etude-start": read_note(folder).mark,  # type: ignore[union-attr]
+        "etude-start": note_in(folder).mark,
     }
     assert there.spec["secrets"] == {"HF_TOKEN": TOKEN} and TOKEN not in str(there.spec["environment"])
     assert (there.spec["timeoutSeconds"], there.spec["attempts"], there.spec["flavor"]) == (60, 1, "t4-small")
@@ -570,5 +576,5 @@ def test_a_campaign_is_one_job_there_for_each_of_its_trainings(tmp_path: Path, h
     assert list(result["failed"]) == [bad.job_id] and "ended as ERROR" in result["failed"][bad.job_id]
     assert [job.stage for job in hub.jobs.all.values()] == ["COMPLETED", "COMPLETED", "ERROR"]
     assert read_json(workspace.job_dir(first.job_id) / "result.json")["remote"]["usd"] >= 0
-    assert read_note(workspace.job_dir(bad.job_id)).use is not None  # type: ignore[union-attr]
+    assert note_in(workspace.job_dir(bad.job_id)).use is not None
     assert "min_texts: must be at least 1" in log_of(workspace, bad.job_id)
