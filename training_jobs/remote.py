@@ -21,29 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
-from servers.core.disk import read_json, read_jsonl
 from servers.core.hub import LONG_PATIENCE_S, HubError, api_for, asked, first_wait_s
 from servers.core.job_files import (
-    BASE_PREDICTIONS,
-    METRICS,
-    MODEL,
-    PREDICTIONS,
     RESULT,
     CampaignSpec,
     RemoteSpec,
     RemoteUse,
-    SampleResult,
     SampleSpec,
-    TrainResult,
     TrainSpec,
-    problem_in,
     read_progress,
     read_spec,
     write_wire,
 )
-from servers.core.models import model_digest
 from servers.core.remote_note import (
     RemoteNote,
     note_for_next_attempt,
@@ -58,6 +47,7 @@ from training_jobs.campaign import in_turn
 from training_jobs.cargo import Boarding, Contents, Place, code_files, code_name, job_files
 from training_jobs.job import Job, run
 from training_jobs.remote_log import RemoteLog, say_line, tell
+from training_jobs.remote_results import Useless, checked, download_results, put_in_place
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, JobInfo
@@ -124,7 +114,7 @@ class Following:
         use = self._use(info)
         try:
             self._fetch(use)
-        except _Useless as error:
+        except Useless as error:
             self._close(use)
             raise ValueError(f"the job on Hugging Face says that it succeeded, but {error}; see {note.url}") from error
 
@@ -371,36 +361,16 @@ class Following:
         """Bring the results here, `result.json` last.
 
         Raises:
-            _Useless: they are not what the job was for.
+            Useless: they are not what the job was for.
             HubError: they could not be had.
         """
         place = self._results
         for left in self._folder.glob(f"{FETCHED}*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{FETCHED}draft-") as draft:
-            try:
-                sha = asked(
-                    self._services,
-                    "describe the results",
-                    lambda: self._api.repo_info(place.repo, repo_type=place.type).sha,
-                )
-                asked(
-                    self._services,
-                    "hand over the results",
-                    lambda: self._api.snapshot_download(
-                        place.repo,
-                        repo_type=place.type,
-                        revision=sha,
-                        allow_patterns=[f"{place.folder}/{name}" for name in ("*.json", "*.jsonl", f"{MODEL}/*")],
-                        local_dir=draft,
-                    ),
-                )
-            except HubError as error:
-                if error.status == 404:
-                    raise _Useless(f"left nothing in {place.repo}") from error
-                raise
+            sha = download_results(self._services, self._api, place, Path(draft))
             fetched = Path(draft) / place.folder
-            result = _checked(fetched, self._spec)
+            result = checked(fetched, self._spec)
             write_wire(fetched / RESULT, result.model_copy(update={"remote": use}))
             os.replace(fetched, self._fetched)
         say_line(self._folder, f"fetched from {place.repo} at {sha}; {use.seconds:.0f} s, {use.usd:.4f} USD")
@@ -411,15 +381,7 @@ class Following:
         the texts are deleted before, and with them goes the only other copy of the answers.
         """
         self._delete_texts()
-        result = _checked(self._fetched, self._spec)
-        shutil.rmtree(self._folder / MODEL, ignore_errors=True)
-        if (self._fetched / MODEL).is_dir():
-            shutil.copytree(self._fetched / MODEL, self._folder / MODEL, copy_function=os.link)
-        for name in (PREDICTIONS, BASE_PREDICTIONS, METRICS):
-            (self._folder / name).unlink(missing_ok=True)
-            if (self._fetched / name).exists():
-                os.link(self._fetched / name, self._folder / name)
-        write_wire(self._folder / RESULT, result)
+        put_in_place(self._fetched, self._folder, self._spec)
         shutil.rmtree(self._fetched, ignore_errors=True)
 
     @property
@@ -471,39 +433,6 @@ class Following:
         except HubError as error:
             if error.status != 404:
                 raise
-
-
-class _Useless(Exception):
-    """What the job left is not what it was for."""
-
-
-def _checked(folder: Path, spec: TrainSpec | SampleSpec) -> TrainResult | SampleResult:
-    """The result that was fetched, after a look at every byte of the model.
-
-    Raises:
-        _Useless: there is none, it is another job's, or the model is not the one that it names.
-    """
-    kind: type[TrainResult] | type[SampleResult] = TrainResult if isinstance(spec, TrainSpec) else SampleResult
-    try:
-        result = kind.model_validate(read_json(folder / RESULT))
-    except FileNotFoundError:
-        raise _Useless(f"it left no {RESULT}") from None
-    except ValidationError as error:
-        raise _Useless(f"its {RESULT} is damaged ({problem_in(error)})") from error
-    except ValueError as error:
-        raise _Useless(f"its {RESULT} is no JSON") from error
-    if (result.job_id, result.model_id) != (spec.job_id, spec.model_id):
-        raise _Useless(f"its result is that of {cleaned(result.job_id, REASON_CHARS)!r}")
-    if isinstance(result, TrainResult):
-        try:
-            found = model_digest(folder / MODEL)
-        except ValueError:
-            raise _Useless("it left no model") from None
-        if found != result.digest:
-            raise _Useless("the model that it left is not the one that it names")
-    elif len(list(read_jsonl(folder / PREDICTIONS))) != result.rows:
-        raise _Useless(f"it left other than {result.rows} answers")
-    return result
 
 
 def _stage(info: "JobInfo | None") -> str:
