@@ -4,11 +4,17 @@ import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.mistral.access import KEY, URL
 from agent.wandb_server import KEY as WANDB_KEY
+from servers.core.services import HF_KEY
+
+if TYPE_CHECKING:  # only some tests need a web server
+    from tests.doubles.hub import HubDouble
+    from tests.remote_world import Played, Player
 
 # Only the environment of make test-train has what these need.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["train"]
@@ -23,7 +29,7 @@ def anyio_backend() -> str:
 def nobodys_account() -> Iterator[None]:
     """No run of a test, in a child process neither, uses the accounts of whoever has a key in the environment."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in (KEY, URL, WANDB_KEY):
+        for name in (KEY, URL, WANDB_KEY, HF_KEY):
             environment.delenv(name, raising=False)
         yield
 
@@ -42,3 +48,38 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy of them for one test."""
     return Path(shutil.copytree(trained, tmp_path / "artifacts"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubDouble]":
+    """Hugging Face as a double, which this process and its children find by their environment."""
+    from tests.doubles.hub import HubDouble
+
+    with HubDouble() as double:
+        for name, value in double.environment.items():
+            monkeypatch.setenv(name, value)
+        yield double
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a student that was fitted here."""
+    from tests.test_jobs import fitted_here
+
+    return fitted_here(tmp_path_factory.mktemp("fitted"))
+
+
+@pytest.fixture
+def player(hub: "HubDouble", fitted: Path) -> "Player":
+    """Hugging Face playing trainings instead of running them."""
+    from tests.remote_world import Player
+
+    return Player(hub, fitted)
+
+
+@pytest.fixture
+def played(tmp_path: Path, hub: "HubDouble", fitted: Path) -> "Played":
+    """A training that is followed in this process, and played."""
+    from tests.remote_world import Played
+
+    return Played(tmp_path, hub, fitted)

@@ -1,7 +1,6 @@
 """What goes to the Hugging Face Hub and comes from it: its own library, against a double that speaks its HTTP."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ from tests.workshop import call, refusal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]
 REPO = "ada/etude-small"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
-    with HubDouble() as double:
-        for name, value in double.environment.items():
-            monkeypatch.setenv(name, value)
-        yield double
 
 
 def services(**jobs: str) -> Services:

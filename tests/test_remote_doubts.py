@@ -1,7 +1,6 @@
 """Jobs on Hugging Face where one answer is not to be believed: what may still run is never given up for it."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,31 +12,13 @@ from servers.core.remote_note import note_for_next_attempt
 from servers.core.services import Services
 from servers.core.settings import Settings
 from tests.doubles.hub import Fault, HubDouble
+from tests.remote_world import REMOTE, Played
 from tests.test_jobs import TASK, fitted_here, rows, training
-from tests.test_remote import REMOTE, Played
 from training_jobs.remote import Following
 
 pytestmark = pytest.mark.services
 
 ONE_JOB, SUBMIT = "^GET /api/jobs/ada/0[0-9a-f]*$", r"^POST /api/jobs/ada$"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
-    with HubDouble() as double:
-        for name, value in double.environment.items():
-            monkeypatch.setenv(name, value)
-        yield double
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted_here(tmp_path_factory.mktemp("fitted"))
-
-
-@pytest.fixture
-def played(tmp_path: Path, hub: HubDouble, fitted: Path) -> Played:
-    return Played(tmp_path, hub, fitted)
 
 
 @pytest.mark.parametrize("times", [1, 3])
