@@ -9,7 +9,7 @@ TRAIN_READY := $(TRAIN)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test test-services test-train check bench bench-train chaos proof setup setup-train
+.PHONY: cycle test test-services test-train test-browser check docs bench bench-train chaos proof setup setup-train
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
@@ -21,6 +21,9 @@ test-services: $(READY)  ## the services: uploads, jobs elsewhere, and a whole r
 
 test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
 	OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
+
+test-browser: $(VENV)/.browser-ready  ## the pages in a real browser: needs Chromium and its driver (on Debian: chromium chromium-driver)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -41,6 +44,9 @@ chaos: $(READY)  ## a hundred kills, each followed by the same command again; th
 proof: $(READY)  ## simulations of how often the judge is fooled; writes docs/proof.md
 	$(BIN)/python -m tests.proof
 
+docs: $(VENV)/.docs-ready  ## the documentation as a site, in docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --nitpicky --builder html docs docs/_build/html
+
 setup: $(READY)
 
 setup-train: $(TRAIN_READY)
@@ -52,6 +58,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
+
+$(VENV)/.browser-ready $(VENV)/.docs-ready: $(VENV)/.%-ready: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,$*]' \
+	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,$*]'
+	touch $@
 
 # torch by pip, which finds the build that suits the machine; the rest as above.
 $(TRAIN_READY): $(READY) constraints-train.txt
