@@ -45,7 +45,7 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
                 check_tools(sessions)
                 step.outcome = ", ".join(f"{server.name} {len(server.tools)} tools" for server in sessions.servers)
             desk = Desk(sessions, Ledger(settings.artifacts), progress)
-            run = Run(desk, brain, settings.artifacts, journal)
+            run = Run(desk, brain, settings.artifacts, journal, settings.agent.wandb.report)
             outcome = await run.go(settings.dataset, settings.agent.cycles, settings.agent.campaign)
         # Escaped to ASCII, so that it is JSON whatever stdout's encoding can hold.
         return json.dumps(outcome.model_dump(mode="json", by_alias=True), indent=2) if as_document else ending(outcome)

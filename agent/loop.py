@@ -13,6 +13,7 @@ from agent.outcome import STAND_IN, BackendsPart, BeginPart, CyclePart, DatasetP
 from agent.replies import CycleState, Prepared, Summary, TaskReply
 from agent.screen import announce, conclude
 from agent.wandb_names import RUNS
+from agent.wandb_report import publish
 
 
 class Run:
@@ -23,11 +24,16 @@ class Run:
         brain: Who decides.
         artifacts: The folder, as it is named in the outcome.
         journal: Its note of the run; whoever tells the outcome finishes it.
+        reports_at_wandb: Whether W&B gets the reports of closed cycles, where it has their runs.
     """
 
-    def __init__(self, desk: Desk, brain: Brain, artifacts: Path, journal: Journal) -> None:
+    def __init__(
+        self, desk: Desk, brain: Brain, artifacts: Path, journal: Journal, reports_at_wandb: bool = True
+    ) -> None:
         self._desk, self._brain, self._artifacts, self._journal = desk, brain, artifacts, journal
+        self._reports_at_wandb = reports_at_wandb
         self._closed: list[Summary] = []
+        self._published: dict[str, str] = {}
 
     async def go(self, dataset: str, cycles: int, campaign: bool = False) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
@@ -56,13 +62,18 @@ class Run:
         await self._recall(dataset, cycles, campaign)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
             await self._next(task, dataset, campaign)
+            await self._publish(backends)
+        await self._publish(backends)  # what could not be written before
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
         return Outcome(
             task=task.task,
             dataset=DatasetPart(name=prepared.dataset, fingerprint=prepared.dataset_version, rows=prepared.rows),
             backends=backends,
             begin=await self._begin(dataset),
-            cycles=[CyclePart.of(summary, self._brain.spent(summary.cycle)) for summary in self._turns],
+            cycles=[
+                CyclePart.of(summary, self._brain.spent(summary.cycle), self._published.get(summary.cycle))
+                for summary in self._turns
+            ],
             artifacts=str(self._artifacts),
             report=str(self._artifacts / self._closed[-1].report),
         )
@@ -103,6 +114,18 @@ class Run:
         if summary.kind == "begin" and summary.verdict == "stopped":
             raise StepFailed(f"{state.cycle} ended without a model in service: {summary.reason}")
         self._closed.append(summary)
+
+    async def _publish(self, backends: BackendsPart) -> None:
+        """Have W&B show the report of every closed cycle of this run that it does not show yet."""
+        if not self._reports_at_wandb or backends.tracking != "wandb":
+            return
+        for summary in self._closed:
+            if summary.cycle not in self._published:
+                with self._desk.step("publish") as step:
+                    published = await publish(self._desk, summary.cycle, self._artifacts)
+                    step.outcome = published.url or f"no report at W&B: {published.problem}"
+                if published.url is not None:
+                    self._published[summary.cycle] = published.url
 
     async def _summary(self, cycle: str) -> Summary:
         return await self._desk.document(f"summary:{cycle}", Summary)

@@ -76,9 +76,11 @@ class CyclePart(_Part):
     """What a language model's thinking took; null for the offline policy."""
     seconds: float
     """From its opening to its end, whatever happened in between."""
+    wandb_report: str | None
+    """Where W&B shows its report; null where W&B is not in use, or has none."""
 
     @classmethod
-    def of(cls, summary: Summary, spent: Spent | None) -> "CyclePart":
+    def of(cls, summary: Summary, spent: Spent | None, at_wandb: str | None) -> "CyclePart":
         return cls(
             cycle=int(summary.cycle.rpartition("_")[2]),
             verdict=summary.verdict,
@@ -91,6 +93,7 @@ class CyclePart(_Part):
             campaign=summary.campaign,
             brain=spent,
             seconds=summary.seconds,
+            wandb_report=at_wandb,
         )
 
 

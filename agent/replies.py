@@ -99,6 +99,8 @@ class CycleState(_Read):
     next_steps: list[NextStep]
     """What to call now, in this order."""
     closed: bool
+    wandb_report: str | None = None
+    """Where W&B shows the closed cycle's report."""
     budget: BudgetShown | None = None
     """Null where the server keeps none."""
 

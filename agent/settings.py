@@ -67,6 +67,8 @@ class WandbSettings(BaseModel):
     """What starts the local server, word by word; else uvx with the versions that work together."""
     start_limit_s: float = Field(default=120.0, gt=0, le=3600)
     """How long it may take until it has listed its tools; the local one fetches its libraries at the first start."""
+    report: bool = True
+    """Whether a closed cycle's report is written at W&B, where its runs are."""
 
 
 class AgentSettings(BaseModel):

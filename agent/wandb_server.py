@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.endpoints import Endpoint, Http, Stdio
 from agent.settings import WandbSettings
-from agent.wandb_names import READS
+from agent.wandb_names import USED
 
 KEY, BASE_URL = "WANDB_API_KEY", "WANDB_BASE_URL"
 CLOUD, HOSTED = "https://api.wandb.ai", "https://mcp.withwandb.com/mcp"
@@ -62,8 +62,16 @@ def official(settings: WandbSettings, tracking: Mapping[str, Any], environment: 
         url=settings.url or _hosted_url(environment),
         headers={"Authorization": f"Bearer {key}"},
         start_limit_s=settings.start_limit_s,
-        only=list(READS),
+        only=list(USED),
     )
+
+
+def pages(environment: Mapping[str, str]) -> str:
+    """Where W&B shows what it has, by the rule of its own SDK."""
+    if configured := environment.get("WANDB_APP_URL"):
+        return configured.rstrip("/")
+    base = (environment.get(BASE_URL) or CLOUD).rstrip("/")
+    return base.replace("://api.", "://" if "://api.wandb." in base else "://app.")
 
 
 def _local(settings: WandbSettings, environment: Mapping[str, str]) -> Endpoint:
@@ -79,7 +87,7 @@ def _local(settings: WandbSettings, environment: Mapping[str, str]) -> Endpoint:
         args=command[1:],
         env=QUIET | given,
         start_limit_s=settings.start_limit_s,
-        only=list(READS),
+        only=list(USED),
     )
 
 

@@ -39,7 +39,7 @@ NEEDED = {
 }  # fmt: skip
 FILLED_IN = {
     RECORD: ("server", "calls"),
-    "write_report": ("stop_reason",),
+    "write_report": ("stop_reason", "wandb_report"),
     "get_job": ("wait_s",),
     "plan_augmentation": ("new_rows", "replay_rows"),
     "plan_campaign": ("seeds", "ways"),

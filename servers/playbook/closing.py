@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from servers.core.cycle_files import opening
 from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json, write_text
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
-from servers.playbook.book import Playbook, bring_up_to_date
+from servers.playbook.book import Playbook, bring_up_to_date, playbook_of
 from servers.playbook.conclusion import Conclusion, conclude, summary_of
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.failure_cases import write_failure_cases
@@ -16,6 +15,7 @@ from servers.playbook.outlook import Plan, next_cycle
 from servers.playbook.papers import before_after_csv, decision_log, report_draft
 from servers.playbook.report.view import Outcome
 from servers.playbook.viewing import view_of
+from servers.playbook.wandb_report import arguments_of, note
 
 REPORT = "report.html"
 PAPERS = ("before_after_metrics.csv", "decision_log.md", "playbook.json", "summary.json")
@@ -33,8 +33,10 @@ class Written(Wire):
     next: str
 
 
-def write_report(workspace: Workspace, task: Task, cycle: str, stop_reason: str | None) -> Written:
-    """Close a cycle and write its papers; a closed one is only read again.
+def write_report(
+    workspace: Workspace, task: Task, cycle: str, stop_reason: str | None, at_wandb: str | None = None
+) -> Written:
+    """Close a cycle and write its papers; of a closed one only the address of its report at W&B is taken in.
 
     Raises:
         ValueError: the cycle cannot be closed yet, or not in this way; the message names the tool to call.
@@ -44,6 +46,8 @@ def write_report(workspace: Workspace, task: Task, cycle: str, stop_reason: str 
         _close(workspace, task, facts, conclude(facts, stop_reason))
         facts = facts_of(workspace, cycle)
     assert facts.summary is not None  # written above
+    if at_wandb is not None:
+        note(workspace, facts, at_wandb)
     return Written(
         verdict=facts.summary["verdict"],
         reason=facts.summary["reason"],
@@ -59,14 +63,33 @@ def render_again(workspace: Workspace, task: Task, cycle: str) -> str:
     Raises:
         ValueError: there is no such cycle, or it worked on another task.
     """
-    opening(workspace, cycle)
-    facts = facts_of(workspace, cycle)
-    if facts.card.task != task.name:
-        raise ValueError(f"{cycle} worked on task {facts.card.task!r}, not {task.name!r}; give its file with --task")
+    facts = _facts_for(workspace, task, cycle)
     if facts.summary is None:
         return _render(workspace, task, facts, None, [])
     conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
     return _render(workspace, task, facts, facts.summary, next_cycle(task, facts, conclusion))
+
+
+def for_wandb(workspace: Workspace, task: Task, cycle: str) -> dict[str, Any]:
+    """What `create_wandb_report_tool` takes, to show a closed cycle at W&B.
+
+    Raises:
+        ValueError: there is no such cycle, it is open, or it worked on another task.
+    """
+    facts = _facts_for(workspace, task, cycle)
+    if facts.summary is None:
+        raise ValueError(f"{cycle} is open; its report is written when write_report closes it")
+    conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
+    plan, files = next_cycle(task, facts, conclusion), facts.summary["files"]
+    words = report_draft(task, facts, playbook_of(workspace, cycle), facts.summary, plan, files)
+    return arguments_of(task, facts, words)
+
+
+def _facts_for(workspace: Workspace, task: Task, cycle: str) -> Facts:
+    facts = facts_of(workspace, cycle)
+    if facts.card.task != task.name:
+        raise ValueError(f"{cycle} worked on task {facts.card.task!r}, not {task.name!r}; give its file with --task")
+    return facts
 
 
 def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusion) -> None:

@@ -36,6 +36,8 @@ class CycleState(Wire):
     closed: bool
     verdict: str | None
     """promote, hold, undecided or stopped, once the cycle is closed."""
+    wandb_report: str | None
+    """Where W&B shows the closed cycle's report, once that was noted."""
     budget: BudgetState
     """Of the whole artifacts folder."""
 
@@ -99,6 +101,7 @@ def cycle_state(workspace: Workspace, task: Task, services: Services, cycle: str
         next_steps=next_steps(facts, task),
         closed=facts.summary is not None,
         verdict=None if facts.summary is None else facts.summary["verdict"],
+        wandb_report=None if facts.wandb_report is None else facts.wandb_report["url"],
         budget=Budget(workspace, services).state(),
     )
 

@@ -3,6 +3,7 @@
 `result:<cycle>:<id>` is a tool's result that the agent put aside, because it was too long for its model, under
 `loop/<cycle>/results/<id>.json`: `{"schema": 1, "tool": …, "arguments": {…}, "text": "…"}`, the text word for word, and
 an id of 12 hexadecimal digits. It is there to be read, and no claim can rest on it: the agent wrote it, no server did.
+`report:<cycle>` is what `create_wandb_report_tool` of W&B's own server takes, to show a closed cycle there.
 """
 
 import json
@@ -12,16 +13,18 @@ from typing import Any, Literal
 
 from servers.core.cycle_files import opening
 from servers.core.disk import read_json
+from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned, escaped_unseen
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, playbook_of
+from servers.playbook.closing import for_wandb
 from servers.playbook.cycles import all_cycles
 from servers.playbook.prose import filled, sources_of
 from servers.playbook.sources import KINDS, Sources
 
 PAGE_CHARS = 4000
-RESULT = "result:<cycle>:<id>"
+RESULT, REPORT = "result:<cycle>:<id>", "report:<cycle>"
 ENTRY_CHARS = 4000  # of a lesson's text with its figures filled in
 _TOKEN = re.compile(r"[^\W_]+")
 
@@ -47,13 +50,13 @@ class PlaybookEntry(Wire):
     """Where the figures come from: the first is the text's '[1]'."""
 
 
-def read_page(workspace: Workspace, ref: str, offset: int) -> EvidencePage:
+def read_page(workspace: Workspace, task: Task, ref: str, offset: int) -> EvidencePage:
     """A page of what `ref` names, from character `offset` on.
 
     Raises:
         ValueError: the reference names nothing, or the offset lies behind the end.
     """
-    text = escaped_unseen(json.dumps(_document(workspace, ref), ensure_ascii=False, indent=1))
+    text = escaped_unseen(json.dumps(_document(workspace, task, ref), ensure_ascii=False, indent=1))
     if offset > 0 and offset >= len(text):
         raise ValueError(f"offset {offset} lies behind the end of {ref}, which has {len(text)} characters")
     end = offset + PAGE_CHARS
@@ -62,13 +65,15 @@ def read_page(workspace: Workspace, ref: str, offset: int) -> EvidencePage:
     )
 
 
-def _document(workspace: Workspace, ref: str) -> dict[str, Any]:
-    """What may be read: all that a claim can rest on, and results that were put aside."""
+def _document(workspace: Workspace, task: Task, ref: str) -> dict[str, Any]:
+    """What may be read: all that a claim can rest on, results that were put aside, and reports for W&B."""
     kind, _, rest = ref.partition(":")
     if kind == "result":
         return _result(workspace, rest)
+    if kind == "report":
+        return for_wandb(workspace, task, rest)
     if kind not in KINDS:
-        raise ValueError(f"no document of kind {kind!r}; known: {', '.join([*KINDS.values(), RESULT])}")
+        raise ValueError(f"no document of kind {kind!r}; known: {', '.join([*KINDS.values(), RESULT, REPORT])}")
     return Sources(workspace).document(ref)
 
 

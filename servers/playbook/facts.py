@@ -63,6 +63,8 @@ class Facts:
     """What a campaign tries."""
     campaign_result: Document
     """What came of it on the diagnose rows."""
+    wandb_report: Document
+    """Where W&B shows the closed cycle's report."""
 
     @property
     def cycle(self) -> str:
@@ -181,6 +183,7 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
         summary=document("summary.json"),
         campaign=document("campaign.json"),
         campaign_result=document("campaign_result.json"),
+        wandb_report=document("wandb_report.json"),
     )
 
 

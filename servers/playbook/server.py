@@ -85,7 +85,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Show a document that a claim can rest on, or a result that was put aside (result:…), 4000 characters a page.
         An unknown kind lists the known ones. Next: read_evidence from next_offset on, or write_playbook.
         """
-        return read_page(workspace, ref, offset)
+        return read_page(workspace, task, ref, offset)
 
     @room.reads()
     def search_playbook(
@@ -135,8 +135,11 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     def write_report(
         cycle: CycleId,
         stop_reason: Annotated[str | None, Field(description="why it ends without a verdict")] = None,
+        wandb_report: Annotated[
+            str | None, Field(description="address of its report at W&B, once there is one")
+        ] = None,
     ) -> Written:
         """Close the cycle: write report, decisions, figures and the plan of the next one. Next: open_cycle."""
-        return close_cycle(workspace, task, cycle, stop_reason)
+        return close_cycle(workspace, task, cycle, stop_reason, wandb_report)
 
     return room

@@ -18,8 +18,13 @@ from servers.playbook.ending_steps import ending, judging, measuring, remedies_w
 from servers.playbook.facts import Facts
 from servers.playbook.making_steps import campaign_steps, lacking, new_rows, suggestion_for, training
 from servers.playbook.next_step import NextStep, step
+from servers.playbook.wandb_report import is_wanted
 
 WORST_TRACES = 20
+FOR_WANDB = (
+    "page by page it is what create_wandb_report_tool of the W&B server takes; note the address that comes back with "
+    "write_report, as wandb_report"
+)
 RUNS_QUERY = (
     "query Runs($entity: String!, $project: String!, $filters: JSONString) { "
     'project(name: $project, entityName: $entity) { runs(first: 20, filters: $filters, order: "-createdAt") { '
@@ -59,6 +64,8 @@ def next_steps(facts: Facts, task: Task) -> list[NextStep]:
 def _next(facts: Facts, task: Task) -> Iterator[NextStep]:
     cycle, opened = facts.cycle, facts.opening
     if facts.summary is not None:
+        if is_wanted(facts):
+            yield step("read_evidence", FOR_WANDB, ref=f"report:{cycle}")
         yield step("open_cycle", f"{cycle} is closed", dataset=opened.dataset)
     elif unseen := [job for job in facts.jobs if job.state in ENDED and not job.tracked]:
         # It ended while nobody was looking: whoever waited for it was killed, say.

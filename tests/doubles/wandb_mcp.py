@@ -6,6 +6,7 @@ a field of `Ways`; one reply that goes wrong is asked for with `go_wrong`.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,9 +23,11 @@ from tests.doubles.wandb_queries import (
 from tests.doubles.wandb_store import Project, WandbStore
 
 RUNS, COUNTS, TRACES = "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"
+REPORT = "create_wandb_report_tool"
+PAGES = "https://wandb.example"
 Form = Literal["graphql", "structured", "both"]
 Wrong = Literal[
-    "error", "errors", "is_error", "null project", "busy", "not json", "half", "empty", "slow", "hang up",
+    "error", "errors", "is_error", "null project", "busy", "not json", "half", "empty", "slow", "hang up", "lost",
     "401", "403", "429", "500",
 ]  # fmt: skip
 Spelling = Literal["plain", "words around", "json in json", "python", "only structured", "no structured", "two blocks"]
@@ -100,7 +103,7 @@ class OfficialServer:
             RUNS: (_query_schema(self.ways.form), "Ask W&B. " + "Long words about GraphQL. " * 850),
             COUNTS: ({"properties": where}, "Count traces."),
             TRACES: ({"properties": where | listing}, "Query traces. " + "Long words about traces. " * 620),
-            "create_wandb_report_tool": ({"properties": {"title": text}}, "Write a report."),
+            REPORT: (_report_schema(), "Create a new report. Only call this tool if the user asks. " * 20),
             "get_job": ({"properties": {"job_id": text}}, "A tool that is called like one of ours."),
         }
         answers = {name: "object" if name == RUNS else "string" for name in wanted}
@@ -133,8 +136,10 @@ class OfficialServer:
         if fault is not None and (wrong := _wrong(fault)) is not None:
             return wrong
         known = {RUNS: self._runs, COUNTS: self._count, TRACES: self._traces}
-        if tool not in known or tool in self.ways.lacks:
+        if tool not in (*known, REPORT) or tool in self.ways.lacks:
             return _said(f"Unknown tool: {tool}", is_error=True)
+        if tool == REPORT:
+            return self._report(arguments)
         document = known[tool](arguments)
         if self.ways.digits is not None:
             document = _rounded(document, self.ways.digits)
@@ -145,6 +150,16 @@ class OfficialServer:
             result["content"][0]["text"] = result["content"][0]["text"][: len(result["content"][0]["text"]) // 2]
             del result["structuredContent"]
         return result
+
+    def _report(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """A sentence with the address; panels of a type that it does not know are left out without a word."""
+        if unknown := sorted(asked.keys() - _report_schema()["properties"].keys()):
+            return _said(f"Error executing tool {REPORT}: unexpected arguments {unknown}", is_error=True)
+        project = self.store.found(asked["entity_name"], asked["project_name"])
+        if project is None:
+            return _said(f"Error executing tool {REPORT}: Error creating report: project not found", is_error=True)
+        made = project.add_report(**asked)
+        return _said(f"The report was saved here: {_page_of(project, made)}")
 
     def _runs(self, asked: dict[str, Any]) -> dict[str, Any]:
         takes_query, takes_resource = self.ways.form != "structured", self.ways.form != "graphql"
@@ -163,6 +178,10 @@ class OfficialServer:
         project = self.store.found(entity, variables.get("project") or literal(query, "name") or "")
         if project is None:
             return {"project": None}
+        if "allViews" in query:
+            nodes = [{key: report[key] for key in ("id", "displayName")} for report in project.reports]
+            edges = [{"node": node} for node in nodes[:max_items]]
+            return {"project": {"allViews": {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}}}
         shown = self._shown(project, RUNS)
         if "run(" in query:
             run = shown.runs.get(variables["run"])
@@ -180,6 +199,12 @@ class OfficialServer:
             return {"error": "project_not_found", "message": f"Project {place} not found"}
         shown = self._shown(project, RUNS)
         head = {"source": "wandb_sdk", "resource": asked["resource"], "entity": project.entity, "project": project.name}
+        if asked["resource"] == "reports":
+            items = [
+                {"id": report["id"], "display_name": report["displayName"], "url": _page_of(project, report)}
+                for report in project.reports[: asked.get("limit", 50)]
+            ]
+            return head | {"items": items, "returned_count": len(items), "has_more": False, "truncated": False}
         if asked["resource"] == "run":
             run = shown.runs.get(asked["run_id"])
             if run is None:
@@ -234,11 +259,29 @@ class OfficialServer:
         return Project(project.entity, project.name, runs={}, calls=half)
 
 
+def _report_schema() -> dict[str, Any]:
+    text, maybe = {"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    panels = {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}]}
+    named = {"entity_name": text, "project_name": text, "title": text}
+    other = {"description": maybe, "markdown_report_text": text, "plots_html": maybe, "panels": panels}
+    return {"properties": named | other, "required": list(named)}
+
+
+def _page_of(project: Project, report: dict[str, Any]) -> str:
+    slug = re.sub(r"-+", "-", re.sub(r"\W", "-", report["displayName"])).strip("-")
+    return f"{PAGES}/{project.entity}/{project.name}/reports/{slug}--{report['id']}"
+
+
 def _query_schema(form: Form) -> dict[str, Any]:
     text, whole = {"type": "string"}, {"type": "integer"}
     old = {"query": text, "variables": {"anyOf": [{"type": "object"}, {"type": "null"}]}}
     old |= {"max_items": whole, "items_per_page": whole}
-    new = {"entity_name": text, "project_name": text, "resource": {"enum": ["project", "run", "runs"]}, "run_id": text}
+    new = {
+        "entity_name": text,
+        "project_name": text,
+        "resource": {"enum": ["project", "run", "runs", "reports"]},
+        "run_id": text,
+    }
     new |= {"filters": {"type": "object"}, "order": text, "limit": whole, "summary_keys": {"type": "array"}}
     if form == "graphql":
         return {"properties": old, "required": ["query"]}

@@ -66,7 +66,9 @@ class Hosted:
         if fault is not None and fault.name in ("401", "403", "429", "500"):
             self.requests.append((method, int(fault.name)))
             return JSONResponse({"error": fault.value or "no"}, int(fault.name), headers={"Retry-After": "0"})
-        if fault is not None and fault.name == "hang up":
+        if fault is not None and fault.name in ("hang up", "lost"):
+            if fault.name == "lost":
+                answered(self.official, message, None)
             self._server.hang_up(request)
             return Response(status_code=500)
         if fault is not None and fault.name == "slow":

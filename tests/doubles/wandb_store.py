@@ -36,6 +36,8 @@ class Project:
     """Every version that was made; keys as in `add_artifact`. PENDING ones were not finished."""
     objects: dict[tuple[str, str], Any] = field(default_factory=dict)
     """Weave objects by name and digest; ops are among them."""
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    """Every report that was written; `id`, `displayName`, and what the report tool was given."""
     created_at: str = field(default_factory=moment)
 
     @property
@@ -94,6 +96,12 @@ class Project:
             "createdAt": moment(),
         } | facts
         self.artifacts.append(made)
+        return made
+
+    def add_report(self, title: str, **given: Any) -> dict[str, Any]:
+        """Write a report; W&B writes a second one of the same title as readily."""
+        made = given | {"id": f"Vmlldzo{len(self.reports) + 1:07d}", "displayName": title}
+        self.reports.append(made)
         return made
 
 

@@ -77,7 +77,21 @@ def test_what_was_read_back_came_through_the_official_server(ran: Ran):
     assert (snapshot["source"], snapshot["server"]["kind"]) == ("wandb_mcp_tools_call", "official")
     assert len(snapshot["calls"]) == 5 and snapshot["failures_len"] > 0
     tools = {tool for tool, _ in ran.services.official.calls}
-    assert tools == {"query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"}
+    assert tools == {
+        "query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool", "create_wandb_report_tool"
+    }  # fmt: skip
+
+
+def test_wandb_has_a_report_of_each_closed_cycle_once(ran: Ran):
+    """Ours: with the words of the draft; the run says where it is."""
+    (project,) = ran.services.wandb.store.projects.values()
+    (cycle,) = ran.document["cycles"]
+    begun, turned = project.reports
+
+    assert "begin_mine" in begun["displayName"] and "cycle_1" in turned["displayName"]
+    assert cycle["wandb_report"].endswith(f"--{turned['id']}")
+    draft = (ran.services.artifacts / "wandb" / "report_draft.md").read_text()
+    assert turned["markdown_report_text"] == draft and len(draft) > 3000
 
 
 def test_each_text_was_asked_of_each_arm_once(ran: Ran):
