@@ -29,7 +29,9 @@ from servers.eval.comparing import ModelComparison, compare_evaluations, one_cha
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.prompts import offer_prompts
 from servers.eval.sampling import Sampling
+from servers.eval.shelf import documents
 from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
@@ -294,6 +296,8 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         tracker.publish(*where)
         return document
 
+    room.shelf.add(*documents(workspace, describe_task, get_evaluation, list_failures))
+    offer_prompts(room, workspace, task, list_failures)
     return room
 
 

@@ -27,6 +27,7 @@ from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
 from servers.retrain.publishing import publish_model_files
 from servers.retrain.releasing import Releasing
+from servers.retrain.shelf import documents
 from servers.retrain.trail import log_job, publish_trail
 from servers.room import CycleId, DatasetName, ModelId, Room
 
@@ -228,6 +229,10 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Take the champion out of service and put the one before it back. Next: open_cycle."""
         return _service(releasing.roll_back(dataset, reason), "open_cycle")
 
+    def job_shown(job_id: str) -> JobResult:
+        return _job_result(jobs.status(job_id)).model_copy(update={"log": jobs.last_lines(job_id)})
+
+    room.shelf.add(*documents(workspace, list_models, job_shown))
     return room
 
 
