@@ -30,12 +30,14 @@ from mcp.types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotatio
 from pydantic import Field, ValidationError
 
 from servers import VERSION
+from servers.core.progress import telling
 from servers.core.services import Services
 from servers.core.settings import Settings, load_settings
 from servers.core.task import Task
 from servers.core.words import refusal
 from servers.core.workspace import Busy, Workspace
 from servers.ledger import ServerLedger
+from servers.progress import listener_of
 from servers.room_server import Offered, RoomServer, Values
 from servers.shelf import Shelf
 
@@ -173,7 +175,8 @@ class Room:
         result: HandlerResult = None
         started = time.perf_counter()
         try:
-            result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+            with nullcontext() if (listener := listener_of(ctx)) is None else telling(listener):
+                result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
         finally:  # a call that was cancelled, or is none that the protocol knows, is logged without a result
             self._ledger.add(tool, arguments, result, time.perf_counter() - started)
         return result
