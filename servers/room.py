@@ -22,19 +22,24 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from mcp.server import MCPServer
+from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from servers import VERSION
+from servers.core.progress import telling
 from servers.core.services import Services
 from servers.core.settings import Settings, load_settings
 from servers.core.task import Task
 from servers.core.words import refusal
 from servers.core.workspace import Busy, Workspace
 from servers.ledger import ServerLedger
+from servers.progress import listener_of
+from servers.room_server import Offered, RoomServer, Values
+from servers.shelf import Shelf
 
 CycleId = Annotated[str, Field(description="cycle id, such as 'cycle_1'; open_cycle gives it")]
 ModelId = Annotated[str, Field(description="'constant', 'rule' or a model id such as 'student-…'")]
@@ -44,6 +49,7 @@ EvaluationId = Annotated[str, Field(description="id that evaluate_model returned
 REFUSALS = (ValueError, Busy, PermissionError)  # of the core; anything else is our bug
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Any])
+PromptFunction = TypeVar("PromptFunction", bound=Callable[..., Any])
 
 
 class Room:
@@ -60,11 +66,16 @@ class Room:
         self.name = name
         self.workspace = workspace
         self._ledger = ServerLedger(workspace.server_ledger(name))
-        self.server: MCPServer[Any] = MCPServer(
+        self.shelf = Shelf()
+        """What can be read here; whoever builds the room adds to it."""
+        self.prompts: list[Offered] = []
+        self.server = RoomServer(
             handshake or name,
-            version=VERSION,
+            self.shelf,
+            refusals=REFUSALS,
+            words=self.words,
             instructions=instructions,
-            log_level="WARNING",
+            version=VERSION,
             middleware=[self._on_message],
         )
         self._arguments: dict[str, list[str]] = {}
@@ -85,6 +96,39 @@ class Room:
         """Declare a tool that ends something or takes it out of service; a client should ask its person first."""
         return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), locked)
 
+    def prompt(self, title: str, **values: Values) -> Callable[[PromptFunction], PromptFunction]:
+        """Declare a prompt; its function returns texts and content blocks, each of which the person is to say.
+
+        Args:
+            title: What a person chooses it by.
+            values: By argument, what it may be, best first, given the other arguments.
+        """
+
+        def declare(function: PromptFunction) -> PromptFunction:
+            @functools.wraps(function)
+            def prompt(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    return function(*args, **kwargs)
+                except REFUSALS as error:
+                    raise MCPError(INVALID_PARAMS, refusal(self.words(error))) from error
+
+            made = Prompt.from_function(prompt, title=title, description=inspect.getdoc(function))
+            self.prompts.append(Offered(made, values))
+            self.server.offer(self.prompts[-1])
+            return function
+
+        return declare
+
+    def words(self, error: Exception) -> str:
+        """What a caller is told of a refusal."""
+        if isinstance(error, PermissionError):
+            return self.workspace.denied(error)
+        if isinstance(error, ValidationError):
+            # A damaged file. Its words would quote what the file holds, and that may be sealed.
+            first = error.errors(include_input=False, include_context=False)[0]
+            return f"no valid {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}; restore its file"
+        return str(error)
+
     def _tool(self, annotations: ToolAnnotations, locked: bool = False) -> Callable[[ToolFunction], ToolFunction]:
         def declare(function: ToolFunction) -> ToolFunction:
             name = function.__name__
@@ -100,7 +144,7 @@ class Room:
                         with lock():
                             return await function(*args, **kwargs)
                     except REFUSALS as error:
-                        raise ToolError(_words(error, self.workspace)) from error
+                        raise ToolError(self.words(error)) from error
 
             else:
 
@@ -110,7 +154,7 @@ class Room:
                         with lock():
                             return function(*args, **kwargs)
                     except REFUSALS as error:
-                        raise ToolError(_words(error, self.workspace)) from error
+                        raise ToolError(self.words(error)) from error
 
             self._arguments[name] = list(inspect.signature(function).parameters)
             self.server.tool(
@@ -131,7 +175,8 @@ class Room:
         result: HandlerResult = None
         started = time.perf_counter()
         try:
-            result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+            with nullcontext() if (listener := listener_of(ctx)) is None else telling(listener):
+                result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
         finally:  # a call that was cancelled, or is none that the protocol knows, is logged without a result
             self._ledger.add(tool, arguments, result, time.perf_counter() - started)
         return result
@@ -176,16 +221,6 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         ValueError: the configuration or the task cannot be used.
     """
     return load_settings(arguments.config, arguments.artifacts, arguments.task)
-
-
-def _words(error: Exception, workspace: Workspace) -> str:
-    if isinstance(error, PermissionError):
-        return workspace.denied(error)
-    if isinstance(error, ValidationError):
-        # A damaged file. Its words would quote what the file holds, and that may be sealed.
-        first = error.errors(include_input=False, include_context=False)[0]
-        return f"no valid {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}; restore its file"
-    return str(error)
 
 
 def serve(room: str, what: str, build: Callable[[Workspace, Task, Services], Room], arguments: Sequence[str]) -> int:

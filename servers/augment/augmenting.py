@@ -18,6 +18,7 @@ from servers.core.disk import digest, now, read_json, write_json, write_jsonl
 from servers.core.evaluations import EvaluationStore
 from servers.core.families import worked_with
 from servers.core.jobs import JobStatus
+from servers.core.progress import tell
 from servers.core.quotes import Quotes
 from servers.core.services import Services
 from servers.core.task import Task
@@ -213,7 +214,9 @@ class Augmenting:
         if spec.outcome is not None:
             return spec
         opened = needs_unjudged(self._workspace, spec.cycle)
+        tell(0, 2, f"{spec.teacher} writes {spec.new_rows} rows, and the filters look at each")
         done, made = self.fulfil(opened, spec, seed=_seed(plan_id), moves_head=True)
+        tell(1, 2, f"{len(made.new)} rows are new")
         folder = self._workspace.cycle_dir(spec.cycle)
         write_jsonl(folder / PAIRS_FILE, made.new)
         if made.refused:

@@ -23,6 +23,7 @@ from servers.core.dataset import DatasetStore
 from servers.core.disk import digest, now, read_json, write_json
 from servers.core.families import Family, worked_with
 from servers.core.jobs import JobStatus
+from servers.core.progress import tell
 from servers.core.quotes import Quote, Quotes
 from servers.core.recipes import HparamChange, champions_recipe, changed
 from servers.core.services import Services
@@ -126,7 +127,9 @@ class Campaigning:
                 be paid.
             Busy: somebody else writes.
         """
-        for number in range(len(campaign_with(self._workspace, plan_id).rows)):
+        every = campaign_with(self._workspace, plan_id).rows
+        for number, wanted in enumerate(every):
+            tell(number, len(every), f"{number} of {len(every)} sets of rows are made; next: {wanted.name}")
             if (job := self._asked(plan_id, number, until)) is not None:
                 return campaign_with(self._workspace, plan_id), job
             with self._workspace.writing("augment.augment_dataset"):

@@ -17,6 +17,7 @@ from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import digest, read_jsonl, write_jsonl
 from servers.core.job_files import DRAFTS, DraftRow, EndpointSpec, TeachSpec, read_spec
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.progress import tell
 from servers.core.prompting import ANSWER_TOKENS
 from servers.core.services import Endpoint, Services
 from servers.core.task import Task
@@ -105,6 +106,7 @@ class MistralTeacher:
             ValueError: it failed, which is told once, or was cancelled.
         """
         while job.state in ("queued", "running") and time.monotonic() < until:
+            tell(job.step, job.of or None, job.message)
             time.sleep(POLL_S)
             job = self._jobs.status(job.job_id)
         self._settle()

@@ -11,6 +11,7 @@ from servers.augment.augmenting import AugmentationSpec, Augmenting
 from servers.augment.campaigning import Campaigning
 from servers.augment.making import Outcome
 from servers.augment.publishing import publish, publish_on_hub
+from servers.augment.shelf import documents
 from servers.augment.teachers import Teacher
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
 from servers.core.dataset import DatasetStore, Example, SplitSizes
@@ -220,6 +221,7 @@ def build_room(
         on_hub = publish_on_hub(services, datasets, task, card, folder) if to_hub else None
         return Published(path=str(folder.relative_to(workspace.root)), files=files, on_hub=on_hub)
 
+    room.shelf.add(*documents(workspace))
     return room
 
 

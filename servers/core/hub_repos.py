@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from servers.core.hub import api_for, asked
+from servers.core.progress import tell
 from servers.core.services import HF_KEY, Services
 from servers.core.wire import Wire
 
@@ -34,6 +35,7 @@ def upload(services: Services, kind: Kind, repo: str, files: Mapping[str, Path |
     """
     if not services.key(HF_KEY):
         raise ValueError(f"the Hub needs {HF_KEY} in the environment, with the right to write; docs/huggingface.md")
+    tell(0, 2, f"looking for the {kind} repository {repo}")
     from huggingface_hub import CommitOperationAdd
 
     api = api_for(services)
@@ -47,6 +49,7 @@ def upload(services: Services, kind: Kind, repo: str, files: Mapping[str, Path |
         add = [CommitOperationAdd(path, contents) for path, contents in files.items()]
         return str(api.create_commit(repo, add, commit_message=message, repo_type=kind).oid)
 
+    tell(1, 2, f"uploading {len(files)} files to {repo}")
     revision = asked(services, f"take the files of {repo}", commit)
     return Uploaded(url=f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}", revision=revision)
 

@@ -7,6 +7,7 @@ from servers.core.arms import kind_of
 from servers.core.cycle_files import needs_open, note_sampled
 from servers.core.dataset import DatasetStore
 from servers.core.jobs import JobStatus, JobStore
+from servers.core.progress import tell
 from servers.core.telling import tell_failure_once
 from servers.core.wire import Wire
 from servers.core.words import cleaned
@@ -94,6 +95,7 @@ class Asking:
     def _waited_for(self, job: JobStatus) -> JobStatus:
         deadline = time.monotonic() + WAIT_S
         while job.state in ("queued", "running") and time.monotonic() < deadline:
+            tell(job.step, job.of or None, job.message)
             time.sleep(POLL_S)
             job = self._jobs.status(job.job_id)
         return job

@@ -29,6 +29,7 @@ from servers.core.effects import compare_ways, effect, worked
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.jobs import JobStore
 from servers.core.near_copies import groups
+from servers.core.progress import tell
 from servers.core.recipes import PLAN_FILE, RetrainPlan, champions_recipe, changed, patch
 from servers.core.statistics import Floats
 from servers.core.workspace import Workspace
@@ -58,6 +59,7 @@ class Choosing:
         result = self._decided(campaign, self._measured(campaign), self._evaluation(cycle, campaign.from_model))
         if result.chosen is not None:
             self._adopt(campaign, next(arm for arm in campaign.arms if arm.arm == result.chosen.arm))
+        tell(2, 3, "writing the choice down")
         write_campaign_snapshot(self._workspace, campaign)
         # Last: a process that stops before it decides again, and the same way.
         write_json(path, result.model_dump(mode="json", by_alias=True))
@@ -84,8 +86,10 @@ class Choosing:
         card = self._datasets.card(campaign.dataset, campaign.dataset_version)
         clusters = groups([row.text for row in rows], card.near_copy_threshold, max_share=1.0).labels
         errors: dict[Way, dict[int, Floats]] = {}
+        tell(0, 3, f"reading the errors of {len(measured)} candidates on {len(rows)} rows")
         for arm, evaluation in measured:
             errors.setdefault(arm.way, {})[arm.seed] = self._errors(evaluation, champion)
+        tell(1, 3, f"comparing {len(errors)} ways")
         compared = compare_ways(errors, self._errors(champion, champion), clusters)
         ways = [
             WayResult(

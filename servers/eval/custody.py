@@ -18,6 +18,7 @@ from servers.core.dataset import Card, DatasetStore, Example, appearing, fingerp
 from servers.core.demo_world.world import DIMENSIONS, World
 from servers.core.disk import digest, read_jsonl, write_jsonl
 from servers.core.near_copies import KEY_BYTES, SKETCH_FILE, THRESHOLD, Sketch, groups, near_any
+from servers.core.progress import tell
 from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
 from servers.eval.splits import MIN_SIDE_ROWS, SIDES, Side, Splits, draw_sides, without_straddlers
@@ -44,6 +45,7 @@ class Custody:
         """
         demo = DEMO.fullmatch(name)
         if demo and name not in self._store.names():
+            tell(0, 1, "writing the demo's rows, and sealing a part of them")
             self._write_demo(name, seed=int(demo[1] or 0))
         card = self._store.head(name)
         self.refuse_other_task(card)

@@ -11,6 +11,7 @@ from servers.core.dataset import Card, DatasetStore, Example
 from servers.core.disk import now, write_json
 from servers.core.fitness import Fitness, plain_checks, unfit
 from servers.core.gate import Verdict, level_for_next, shown, verdict_id_for
+from servers.core.progress import tell
 from servers.core.registry import Registry
 from servers.core.services import Services
 from servers.core.task import Task
@@ -22,6 +23,8 @@ from servers.eval.open_evidence import OpenEvidence
 from servers.eval.sampling import Sampling
 from servers.eval.sealed_sampling import sample_sealed
 from servers.eval.verdicts import GateDocument, Record, carries, records
+
+STEPS = 4  # that are told of: look, ask, compare, write down
 
 
 class Judge:
@@ -45,6 +48,7 @@ class Judge:
         refuse_unchosen(self._workspace, opened, candidate)
         card = self._datasets.head(opened.dataset)
         self._custody.refuse_other_task(card)
+        tell(0, STEPS, "looking at the candidate and what it was trained on")
         models, served = self._served(opened, card, candidate)
         ours, theirs = served["candidate"].digest, served["champion"].digest
         if ours == theirs:
@@ -64,10 +68,15 @@ class Judge:
         self._refuse_stale_champion(opened, theirs)
         if (worn := worn_out(card.name, len(spent))) is not None:
             raise ValueError(worn)
-        answers = {role: self._answers(card, model, served[role], rows) for role, model in models.items()}
+        answers: dict[Role, list[Answer]] = {}
+        for number, (role, model) in enumerate(models.items()):
+            tell(1 + number / len(models), STEPS, f"the {role} answers {len(rows)} sealed rows")
+            answers[role] = self._answers(card, model, served[role], rows)
         for role, given in answers.items():
             self._custody.keep_answers(card, verdict_id, role, given)
+        tell(2, STEPS, f"comparing the answers on {len(rows)} sealed rows")
         record = Record(question=question, verdict=decide(question, rows, answers))
+        tell(3, STEPS, "writing the verdict down")
         self._custody.append_verdict(card, record.model_dump(mode="json", by_alias=True))
         return self._publish(opened, card, candidate, question, record.verdict, [*spent, record])
 

@@ -12,11 +12,13 @@ from servers.core.disk import now
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow, evaluation_id_for
 from servers.core.metrics import RowScorer, aggregate, uncertainty
 from servers.core.near_copies import groups
+from servers.core.progress import tell
 from servers.core.served import Activity, activity
 from servers.core.task import Task
 from servers.core.tracking import Run, Trace, Tracker
 
 WARM_UP_REQUESTS = 5
+STEPS = 3  # that are told of after the answers: score, save traces, save the evaluation
 TIMED_REQUESTS = 50  # the gate's latency rule: p95 over this many single requests
 
 
@@ -26,10 +28,11 @@ def ask(arm: Arm, examples: Sequence[Example]) -> list[Answer]:
     for text in texts[:WARM_UP_REQUESTS]:
         arm.answer([text])
     timed: list[tuple[str, float]] = []
-    for text in texts[:TIMED_REQUESTS]:
+    for number, text in enumerate(texts[:TIMED_REQUESTS]):
         started = time.perf_counter()
         (words,) = arm.answer([text])
         timed.append((words, 1000 * (time.perf_counter() - started)))
+        tell(number + 1, len(texts) + STEPS, f"{number + 1} of {len(texts)} rows answered")
     together = arm.answer(texts[TIMED_REQUESTS:]) if len(texts) > TIMED_REQUESTS else []
     everything = [*timed, *((words, None) for words in together)]
     return [
@@ -108,6 +111,8 @@ class Measuring:
             "diagnose",
             lambda trace_id: self._tracker.trace_url(entity, project, trace_id),
         )
+        every = len(examples) + STEPS
+        tell(every - 3, every, f"scoring {len(examples)} rows")
         rows = scorer.score(examples, asked.answers)
         clusters = groups([e.text for e in examples], card.near_copy_threshold, max_share=1.0).labels
         errors, intervals = uncertainty(rows, self._task, clusters)
@@ -132,9 +137,11 @@ class Measuring:
             intervals=intervals,
             differs_from_base=self._activity(asked),
         )
+        tell(every - 2, every, f"saving {len(rows)} traces")
         # The tracker first: an evaluation that is on disk has its trail, whenever the process was stopped.
         self._tracker.save_run(self._run(evaluation, started))
         self._tracker.save_traces(entity, project, [self._trace(evaluation, r, started) for r in rows])
+        tell(every - 1, every, "saving the evaluation")
         self._store.save(evaluation, rows, asked.answers)
         return evaluation
 

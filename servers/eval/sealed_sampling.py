@@ -20,6 +20,7 @@ from servers.core.dataset import Card, Example
 from servers.core.disk import read_jsonl
 from servers.core.job_files import PREDICTIONS
 from servers.core.jobs import ENDED, JobStatus, JobStore
+from servers.core.progress import tell
 from servers.core.telling import tell_failure_once
 from servers.eval.sampling import TEXTS, Sampling
 
@@ -91,6 +92,7 @@ def _wait(sampling: Sampling, jobs: JobStore, job: JobStatus, folder: Path, dead
             raise StillAnswering(
                 f"a model is still answering the sealed rows in {folder}; call again to go on waiting", job
             )
+        tell(job.step, job.of or None, "the sealed rows are being answered")
         time.sleep(POLL_S)
         job = jobs.status(job.job_id)
     sampling.settle(jobs, folder.parent)

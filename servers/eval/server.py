@@ -11,9 +11,10 @@ from servers.core.campaign import CampaignResult
 from servers.core.cycle_files import needs_open
 from servers.core.dataset import DatasetStore
 from servers.core.definitions import definitions_for, in_a_line
-from servers.core.diagnosis import Diagnosis, diagnose
+from servers.core.diagnosis import STEPS, Diagnosis, diagnose
 from servers.core.disk import read_json, write_json
 from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.progress import tell
 from servers.core.served import Activity
 from servers.core.services import Services
 from servers.core.source_splits import splits_of_source
@@ -29,7 +30,9 @@ from servers.eval.comparing import ModelComparison, compare_evaluations, one_cha
 from servers.eval.custody import Custody
 from servers.eval.judging import Judge
 from servers.eval.measuring import Measuring
+from servers.eval.prompts import offer_prompts
 from servers.eval.sampling import Sampling
+from servers.eval.shelf import documents
 from servers.eval.verdicts import GateDocument
 from servers.room import CycleId, DatasetName, EvaluationId, ModelId, Room
 
@@ -171,13 +174,18 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         train = datasets.train(card.name, card.fingerprint)
         rows = datasets.diagnose(card.name, card.fingerprint)
         train_texts = [row.text for row in train]
+        tell(0, STEPS, f"comparing {len(train)} train rows with the sealed ones")
+        near = custody.count_near(card, train_texts)
+        tell(1, STEPS, f"looking for train rows among the sealed ones, word for word: {len(train)}")
+        exact = custody.count_near(card, train_texts, 1.0)
+        tell(2, STEPS, f"comparing {len(rows)} diagnose rows with the sealed ones")
         found = diagnose(
             card,
             task,
             train,
             rows,
-            custody.count_near(card, train_texts),
-            exact_sealed=custody.count_near(card, train_texts, 1.0),
+            near,
+            exact_sealed=exact,
             diagnose_near_sealed=custody.count_near(card, [row.text for row in rows]),
             source_splits=splits_of_source(datasets.card(card.name, card.root)),
         )
@@ -294,6 +302,8 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         tracker.publish(*where)
         return document
 
+    room.shelf.add(*documents(workspace, describe_task, get_evaluation, list_failures))
+    offer_prompts(room, workspace, task, list_failures)
     return room
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from servers.core.cycle_files import needs_open
 from servers.core.disk import write_json
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow
+from servers.core.progress import tell
 from servers.core.registry import MIN_REMEDIES
 from servers.core.task import Task
 from servers.core.wire import Wire
@@ -80,11 +81,13 @@ def record(
     """
     opening = needs_open(workspace, cycle)
     store = EvaluationStore(workspace)
+    tell(0, 2, f"reading {len(calls)} replies")
     everything = {evaluation.run_id: evaluation for evaluation in store.all()}
     champion = store.find(cycle, opening.champion)
     if champion is None:
         raise ValueError(f"{cycle} has no evaluation of its champion {opening.champion!r}; call evaluate_model first")
     replies = _spelt_as_here(read_replies(calls), everything)
+    tell(1, 2, "comparing them with what the eval server wrote")
     known = _checked(store, task, cycle, replies, everything)
     failures = failures_from([(trace, row) for trace, row in known if row.run_id == champion.run_id], task)
     _needs_everything(replies, champion, failures, remedied)

@@ -19,7 +19,9 @@ from servers.playbook.evidence import EvidencePage, PlaybookEntry, read_page, se
 from servers.playbook.facts import facts_of
 from servers.playbook.failure_cases import write_failure_cases
 from servers.playbook.policies import Policy, search_policies
+from servers.playbook.prompts import offer_prompts
 from servers.playbook.replies import Call
+from servers.playbook.shelf import documents
 from servers.playbook.snapshot import ServerName
 from servers.playbook.steps import next_steps
 from servers.room import CycleId, DatasetName, Room
@@ -142,4 +144,6 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Close the cycle: write report, decisions, figures and the plan of the next one. Next: open_cycle."""
         return close_cycle(workspace, task, cycle, stop_reason, wandb_report)
 
+    room.shelf.add(*documents(workspace, task, services))
+    offer_prompts(room, workspace, task, services)
     return room

@@ -13,6 +13,7 @@ from servers.core.hub_repos import Uploaded
 from servers.core.job_files import State, TrainResult
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
+from servers.core.progress import tell
 from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
@@ -27,6 +28,7 @@ from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
 from servers.retrain.publishing import publish_model_files
 from servers.retrain.releasing import Releasing
+from servers.retrain.shelf import documents
 from servers.retrain.trail import log_job, publish_trail
 from servers.room import CycleId, DatasetName, ModelId, Room
 
@@ -166,11 +168,17 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         job_id: JobId, wait_s: Annotated[float, Field(ge=0, le=20, description="wait this long for its end")] = 0
     ) -> JobResult:
         """Say how far a job is and which model it made. Next: evaluate_model with that model."""
+
+        def look() -> JobStatus:
+            found = jobs.status(job_id)
+            tell(found.step, found.of or None, found.message)
+            return found
+
         deadline = time.monotonic() + wait_s
-        job = await anyio.to_thread.run_sync(jobs.status, job_id)
+        job = await anyio.to_thread.run_sync(look)
         while job.state not in ENDED and (left := deadline - time.monotonic()) > 0:
             await anyio.sleep(min(POLL_S, left))
-            job = await anyio.to_thread.run_sync(jobs.status, job_id)
+            job = await anyio.to_thread.run_sync(look)
         result = await anyio.to_thread.run_sync(seen, job)
         result = result.model_copy(update={"log": await anyio.to_thread.run_sync(jobs.last_lines, job_id)})
         if job.state not in ENDED:
@@ -228,6 +236,10 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Take the champion out of service and put the one before it back. Next: open_cycle."""
         return _service(releasing.roll_back(dataset, reason), "open_cycle")
 
+    def job_shown(job_id: str) -> JobResult:
+        return _job_result(jobs.status(job_id)).model_copy(update={"log": jobs.last_lines(job_id)})
+
+    room.shelf.add(*documents(workspace, list_models, job_shown))
     return room
 
 

@@ -17,10 +17,12 @@ from servers.core.diagnosis.outliers import unusual_languages, unusual_lengths
 from servers.core.diagnosis.signal import find_signal
 from servers.core.diagnosis.verdicts import ENOUGH_TEXTS, Ceiling, dimension_diagnosis, whole_verdict
 from servers.core.near_copies import THRESHOLD
+from servers.core.progress import tell
 from servers.core.source_splits import SourceSplits
 from servers.core.task import Task
 
 SHOWN_IDS = 5
+STEPS = 6  # that are told of; the first three are the caller's: three comparisons with the sealed rows
 WORDS_FOR_LEAKS = {
     "train_diagnose_exact": "stand in diagnose word for word",
     "train_diagnose_near": "are copies or near copies of diagnose rows",
@@ -60,6 +62,7 @@ def diagnose(
         raise ValueError(f"{len(train)} train and {len(diagnose_rows)} diagnose rows; both need some to be diagnosed")
     imported = [row for row in train if not row.source.startswith(("teacher:", "replay"))]
     original = [*imported, *diagnose_rows]
+    tell(3, STEPS, f"looking for signal in {len(original)} rows")
     read = readings(original, task.names)
     texts = len(read.texts)
     dimensions = {
@@ -67,6 +70,7 @@ def diagnose(
         for k, (name, found) in enumerate(zip(task.names, find_signal(read.texts, read.means, task.scale), strict=True))
     }
     verdict, reason = whole_verdict(dimensions, texts, read.repeats, len(read.conflicts))
+    tell(4, STEPS, f"looking for copies among {len(train) + len(diagnose_rows)} rows")
     copies = find_copies(train, diagnose_rows, task.names)
     leakage = {
         "train_diagnose_exact": len(copies.across_exact),
@@ -76,6 +80,7 @@ def diagnose(
         "diagnose_gate_near": diagnose_near_sealed,
     }
     sizes = {"train": len(train), "diagnose": len(diagnose_rows)}
+    tell(5, STEPS, "looking for unusual texts and shifts")
     length = _ids(original, unusual_lengths([row.text for row in original]).tolist())
     language = _ids(original, unusual_languages([row.text for row in original]).tolist())
     shift = split_shift(train, diagnose_rows, task.names)
