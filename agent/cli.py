@@ -1,8 +1,7 @@
-"""The command `etude`: its words, their options, and who does the work.
+"""The command `etude`: who does the work of its words.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify`, `sync` and `doctor` are
-read there, too.
+`python -m servers.<room>`, which takes this process's place.
 """
 
 import argparse
@@ -16,23 +15,12 @@ from typing import NoReturn
 from agent import VERSION
 from agent.endpoints import ROOMS, Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
+from agent.usage import USAGE, WORDS, overview, parser_of, unknown
 from agent.wandb_server import official
 
-USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for Ctrl-C
+INTERRUPTED = 130  # exit code for Ctrl-C
 
-HANDED_OVER = {  # with all their options
-    **{word: ["-m", "servers.eval", word] for word in ("import", "verify")},
-    **{word: ["-m", f"servers.{word}"] for word in ("sync", "doctor")},
-}
 REPORT = ["-m", "servers.playbook", "report"]
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; try {self.prog} --help", file=sys.stderr)
-        sys.exit(USAGE)
 
 
 def main() -> NoReturn:
@@ -50,18 +38,22 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Do what the command line says, and give the exit code; a word that is handed over does not come back."""
-    if words[:1] == ["doctor"] and (problem := _problem_with_settings(words[1:])):
+    word, options = (words[0], words[1:]) if words else ("--help", [])
+    if word in ("-h", "--help", "--version"):
+        print(f"etude {VERSION}" if word == "--version" else overview())
+        return 0
+    if word not in WORDS:
+        print(f"etude: {unknown('word', word, list(WORDS))}; try etude --help", file=sys.stderr)
+        return USAGE
+    if word == "doctor" and (problem := _problem_with_settings(options)):
         print(f"etude doctor: {problem}", file=sys.stderr)
         return USAGE
-    if words and words[0] in HANDED_OVER:
-        _become([*HANDED_OVER[words[0]], *words[1:]])
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(words)
-    if rest:
-        parser.error(f"unknown argument {rest[0]!r} for {arguments.word}")
-    if arguments.word in ("serve", "report"):
+    if program := WORDS[word].program:
+        _become([*program, *options])
+    arguments = parser_of(word).parsed(options)
+    if word in ("serve", "report"):
         where = place(arguments.artifacts, arguments.task, arguments.config)
-        if arguments.word == "serve":
+        if word == "serve":
             _become(["-m", ROOMS[arguments.name], *where])
         _become([*REPORT, *([arguments.cycle] if arguments.cycle else []), *where])
     try:
@@ -73,7 +65,7 @@ def run(words: Sequence[str]) -> int:
     # Here, not above: it brings in the SDK, a second that help and the handed-over words need not wait for.
     from agent.commands import cycle, tools
 
-    command = tools if arguments.word == "tools" else cycle
+    command = tools if word == "tools" else cycle
     return command(settings, endpoints, arguments.json)
 
 
@@ -85,10 +77,12 @@ def _become(arguments: list[str]) -> NoReturn:
 
 def _problem_with_settings(words: Sequence[str]) -> str | None:
     """What is wrong with the configuration; the doctor, which is the servers', cannot tell of the agent's part."""
-    parser = _Parser(prog="etude doctor", add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config", type=Path)
     try:
         load_settings(parser.parse_known_args(words)[0].config, {}, {})
+    except argparse.ArgumentError:
+        return None  # the doctor says it itself
     except ValueError as error:
         return str(error)
     return None
@@ -112,80 +106,8 @@ def _endpoints(arguments: argparse.Namespace, settings: Settings) -> dict[str, E
     if wanted is None:
         return endpoints
     if wanted not in endpoints:
-        raise ValueError(f"no server {wanted!r}; known: {', '.join(endpoints)}")
+        raise ValueError(unknown("server", wanted, list(endpoints)))
     return {wanted: endpoints[wanted]}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="etude", description="A closed loop that improves a model and refuses to promote noise.")
-    parser.add_argument("--version", action="version", version=f"etude {VERSION}")
-    words = parser.add_subparsers(dest="word", metavar="WORD", required=True, parser_class=_Parser)
-    _cycle_words(words)
-    _tools_words(words)
-    serve = words.add_parser(
-        "serve",
-        help="run one of the MCP servers on stdin and stdout",
-        description="Run one of the MCP servers on stdin and stdout. Example: etude serve eval --artifacts artifacts",
-    )
-    serve.add_argument("name", metavar="NAME", choices=list(ROOMS), help=", ".join(ROOMS))
-    _where(serve)
-    # Listed for --help only: `run` hands it over before anything is parsed.
-    words.add_parser("import", help="bring your own data in: etude import rows.csv --name mine", add_help=False)
-    words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
-    words.add_parser("sync", help="bring W&B up to date with the local tracker: etude sync", add_help=False)
-    words.add_parser("doctor", help="say which services are set up, reachable and allowed", add_help=False)
-    report = words.add_parser(
-        "report",
-        help="write a report page anew: etude report cycle_1",
-        description="Write a cycle's report page anew and print where it is. Example: etude report cycle_1",
-    )
-    report.add_argument("cycle", metavar="CYCLE", nargs="?", help="such as cycle_1 (default: the newest)")
-    _where(report)
-    return parser
-
-
-def _cycle_words(words: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = words.add_parser(
-        "cycle",
-        help="turn the loop: measure, make data, retrain, judge, write down",
-        description="Turn the loop. Begins with a first model where there is none; goes on where a run was cut short. "
-        "Example: etude cycle --cycles 2 --dataset demo",
-    )
-    parser.add_argument("--cycles", type=int, metavar="N", help="turns of the loop (default: 2)")
-    parser.add_argument(
-        "--campaign",
-        action="store_true",
-        default=None,  # as if it were not there, so that the configuration decides
-        help="try several ways with several seeds each; one of them reaches the gate",
-    )
-    parser.add_argument("--brain", metavar="BRAIN", help="who decides: auto, offline or mistral (default: auto)")
-    parser.add_argument("--model", metavar="NAME", help="of the mistral brain (default: mistral-medium-latest)")
-    parser.add_argument("--dataset", metavar="NAME", help="a dataset that was imported, or demo (default: demo)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    _where(parser)
-    _server_list(parser)
-
-
-def _tools_words(words: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = words.add_parser(
-        "tools",
-        help="list the servers' tools",
-        description="List the servers' tools: server, name, reads or writes, what it does. Example: etude tools eval",
-    )
-    parser.add_argument("server", metavar="SERVER", nargs="?", help="only this server's")
-    parser.add_argument("--json", action="store_true", help="each server's full tools/list, on stdout")
-    _where(parser)
-    _server_list(parser)
-
-
-def _where(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
-    parser.add_argument("--task", metavar="TASK", help="a built-in task's name, or a task file (default: kotone)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="default: etude.toml where there is one")
-
-
-def _server_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mcp", type=Path, metavar="FILE", help="an mcpServers file (default: our five servers)")
 
 
 if __name__ == "__main__":
