@@ -1,8 +1,8 @@
 """The command `etude`: its words, their options, and who does the work.
 
 `cycle` and `tools` are the agent's own. The other words belong to the servers: they are handed over to
-`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify`, `sync` and `doctor` are
-read there, too.
+`python -m servers.<room>`, which takes this process's place; the options of `import`, `verify`, `sync`, `doctor` and
+`client-config` are read there, too.
 """
 
 import argparse
@@ -23,6 +23,7 @@ USAGE, INTERRUPTED = 2, 130  # exit codes for words that make no sense, and for 
 HANDED_OVER = {  # with all their options
     **{word: ["-m", "servers.eval", word] for word in ("import", "verify")},
     **{word: ["-m", f"servers.{word}"] for word in ("sync", "doctor")},
+    "client-config": ["-m", "servers.clients"],
 }
 REPORT = ["-m", "servers.playbook", "report"]
 
@@ -80,7 +81,8 @@ def run(words: Sequence[str]) -> int:
 def _become(arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])
+    # -P: a client starts a server in a folder of the person's, which may hold packages of our names.
+    os.execv(sys.executable, [sys.executable, "-P", *arguments])
 
 
 def _problem_with_settings(words: Sequence[str]) -> str | None:
@@ -134,6 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     words.add_parser("verify", help="recompute a cycle's verdict: etude verify cycle_1", add_help=False)
     words.add_parser("sync", help="bring W&B up to date with the local tracker: etude sync", add_help=False)
     words.add_parser("doctor", help="say which services are set up, reachable and allowed", add_help=False)
+    words.add_parser(
+        "client-config", help="add the servers to a chat client: etude client-config cursor", add_help=False
+    )
     report = words.add_parser(
         "report",
         help="write a report page anew: etude report cycle_1",
