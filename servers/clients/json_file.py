@@ -91,7 +91,11 @@ def _set(text: str, path: list[str], name: str, value: Any) -> str:
         if member.value.value() == value:
             return text
         inner = _indent_before(text, member.start)
-        return _spliced(text, member.value.start, member.value.end, _written(value, inner, layout))
+        old = text[member.value.start : member.value.end]
+        # What was said inside the old value is kept in front of its name.
+        remarks = "".join(remark + layout.newline + (inner or "") for remark in read(old).comments)
+        changed = _spliced(text, member.value.start, member.value.end, _written(value, inner, layout))
+        return _spliced(changed, member.start, member.start, remarks)
     return _added(text, parent, f"{json.dumps(name, ensure_ascii=False)}: ", value, layout)
 
 
@@ -166,5 +170,9 @@ def _check(before: Document, after: Document, key: str, entries: Mapping[str, An
     was, now = before.root.value(), after.root.value()
     now_inputs, was_inputs = now.pop("inputs", []), was.pop("inputs", [])
     expected = was | {key: (was.get(key) or {}) | dict(entries)}
-    if now != expected or now_inputs[: len(was_inputs)] != was_inputs or before.comments != after.comments:
+    if (
+        now != expected
+        or now_inputs[: len(was_inputs)] != was_inputs
+        or sorted(before.comments) != sorted(after.comments)
+    ):
         raise ValueError("it is laid out in a way that cannot be changed safely; put the entries in by hand")
