@@ -124,12 +124,16 @@ def test_a_client_that_asks_is_told_what_to_ask(capsys, monkeypatch):
 
 
 def test_without_a_key_the_stand_in_is_offered_and_labelled(capsys):
-    """Ours: what runs without an account says so."""
+    """Ours: what runs without an account says so; the server with all tools has the stand-in's."""
+    run(["claude-desktop", "--each"])
+    each = capsys.readouterr()
     run(["claude-desktop"])
+    one = capsys.readouterr()
 
-    shown = capsys.readouterr()
-    assert parsed("claude-desktop", shown.out)["wandb-stand-in"]["args"][:2] == ["serve", "wandb"]
-    assert "EMBEDDED: our stand-in" in shown.err and "no key is set here" in shown.err
+    assert parsed("claude-desktop", each.out)["wandb-stand-in"]["args"][:2] == ["serve", "wandb"]
+    assert list(parsed("claude-desktop", one.out)) == ["etude"]
+    for shown in (each, one):
+        assert "EMBEDDED: our stand-in" in shown.err and "no key is set here" in shown.err
 
 
 def test_the_official_server_runs_here_where_asked_and_says_nothing_by_itself(capsys, monkeypatch):
@@ -147,12 +151,16 @@ def test_the_official_server_runs_here_where_asked_and_says_nothing_by_itself(ca
 
 
 def test_servers_elsewhere_are_reached_with_a_token_by_name(capsys):
-    """Ours: a bare address leads to every room, one that ends in /mcp to that server."""
-    assert run(["claude-code", "--url", "https://etude.example.org/"]) == 0
+    """Ours: all in one or one each, and an address that ends in /mcp leads to that server."""
+    assert run(["vscode", "--url", "https://etude.example.org"]) == 0
+    together = parsed("vscode", capsys.readouterr().out)
+    assert run(["claude-code", "--each", "--url", "https://etude.example.org/"]) == 0
     rooms = parsed("claude-code", capsys.readouterr().out)
     assert run(["cursor", "--url", "http://127.0.0.1:8765/eval/mcp"]) == 0
     one = parsed("cursor", capsys.readouterr().out)
 
+    assert together["etude"]["url"] == "https://etude.example.org/mcp"
+    assert together["etude"]["headers"] == {"Authorization": "Bearer ${input:etude-token}"}
     assert rooms["etude-augment"] == {
         "type": "http",
         "url": "https://etude.example.org/augment/mcp",
@@ -168,7 +176,7 @@ def test_servers_elsewhere_are_reached_with_a_token_by_name(capsys):
         (["cursor", "--url", "http://example.org/mcp"], "in the clear"),
         (["cursor", "--url", f"https://me:{SECRET}@example.org"], "more than an address"),
         (["cursor", "--url", "example.org"], "no address"),
-        (["cursor", "--url", "https://a.example", "--each"], "--each is for"),
+        (["cursor", "--url", "https://a.example/mcp", "--each"], "--each takes the address of the host"),
         (["lechat"], "public https address"),
         (["lechat", "--url", "http://127.0.0.1/mcp"], "https addresses only"),
         (["lechat", "--url", "https://a.example", "--write"], "no file to write"),
@@ -290,7 +298,7 @@ def test_a_file_of_toml_keeps_its_comments_and_tables():
     )
     Path("config.toml").write_text(text + "\n[tools.bash]\npermission = 'ask'\n")
 
-    assert run(["vibe", "--write", "--file", "config.toml"]) == 0
+    assert run(["vibe", "--write", "--file", "config.toml", "--wandb", "stand-in"]) == 0
 
     new = Path("config.toml").read_text()
     assert new.startswith(text) and new.endswith("\n[tools.bash]\npermission = 'ask'\n")
@@ -302,7 +310,7 @@ def test_a_list_on_one_line_is_taken_as_it_is(text: str):
     """Bug: Vibe writes an empty list, into which a table cannot be put."""
     Path("config.toml").write_text(text)
 
-    assert run(["vibe", "--write", "--file", "config.toml"]) == 0
+    assert run(["vibe", "--write", "--file", "config.toml", "--wandb", "stand-in"]) == 0
 
     names = [one["name"] for one in tomllib.loads(Path("config.toml").read_text())["mcp_servers"]]
     assert names[-2:] == ["etude", "wandb-stand-in"] and len(names) == 2 + text.count("other")
@@ -460,5 +468,5 @@ def test_the_command_hands_it_over_with_all_its_options(capsys):
     done = subprocess.run([*words, "client-config", "cursor"], capture_output=True, text=True, timeout=30)
     told = subprocess.run([*words, "--help"], capture_output=True, text=True, timeout=30)
 
-    assert list(json.loads(done.stdout)["mcpServers"]) == ["etude", "wandb-stand-in"], done.stderr
+    assert list(json.loads(done.stdout)["mcpServers"]) == ["etude"], done.stderr
     assert "client-config" in told.stdout

@@ -48,7 +48,7 @@ def _servers(client: Client, asked: argparse.Namespace) -> list[Server]:
     settings = load_settings(asked.config, asked.artifacts, asked.task)
     where = wanted.place(settings, asked.config, asked.task)
     keys = tuple(asked.key) if asked.key else wanted.keys_set(os.environ)
-    own = wanted.own_elsewhere(asked.url) if asked.url else wanted.own(asked.each, where, keys, os.environ)
+    own = wanted.own_elsewhere(asked.url, asked.each) if asked.url else wanted.own(asked.each, where, keys, os.environ)
     if client.format is None and not asked.url:
         own = []
     return [*own, *wanted.wandb(_wandb(client, asked), settings, where, os.environ)]
@@ -60,7 +60,8 @@ def _wandb(client: Client, asked: argparse.Namespace) -> wanted.Wandb:
         return chosen
     if os.environ.get(WANDB_KEY):
         return "hosted" if client.takes_url else "local"
-    return "none" if client.format is None or asked.url else "stand-in"
+    # The server that has all tools has the stand-in's, too.
+    return "stand-in" if asked.each and not asked.url else "none"
 
 
 def _refuse_what_it_cannot(client: Client, asked: argparse.Namespace, servers: list[Server]) -> None:
@@ -78,10 +79,8 @@ def _refuse_what_it_cannot(client: Client, asked: argparse.Namespace, servers: l
         raise ValueError(f"{client.title} knows no scope {asked.scope!r}; it has {', '.join(client.places)}")
     if asked.skill and not client.skills:
         raise ValueError(f"{client.title} takes no agent skills; claude-code, cursor, vscode and vibe do")
-    if asked.url and asked.each:
-        raise ValueError(
-            "--each is for servers that a client starts; --url without /mcp at its end gives one entry each"
-        )
+    if asked.url and asked.each and asked.url.rstrip("/").endswith("/mcp"):
+        raise ValueError("--each takes the address of the host, such as https://etude.example.org, not one server's")
 
 
 def _lechat(servers: list[Server]) -> int:
@@ -216,7 +215,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wandb",
         choices=["hosted", "local", "stand-in", "none"],
-        help="the W&B MCP server (default: the official one where WANDB_API_KEY is set, else the stand-in)",
+        help="the W&B MCP server (default: the official one where WANDB_API_KEY is set; else our stand-in, which the "
+        "server that has all tools has as well)",
     )
     parser.add_argument(
         "--key",

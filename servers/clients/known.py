@@ -61,7 +61,7 @@ def _resolved(told: str, home: Path, appdata: str | None) -> Path:
     return home / told.removeprefix("~/") if told.startswith("~/") else Path(told)
 
 
-ASK = 'ask: "Run one cycle on the demo, step by step, and show me what came of it."'
+ASK = 'ask: "Run one cycle on the demo, step by step, and show me what came of it." (or use the prompt run_cycle)'
 
 CLIENTS = {
     client.name: client

@@ -42,6 +42,8 @@ QUIET = {
     "WEAVE_DISABLED": "true",
 }
 
+STAND_IN = "EMBEDDED: our stand-in over the local tracker, not W&B's own server"
+
 Wandb = Literal["hosted", "local", "stand-in", "none"]
 
 
@@ -80,18 +82,28 @@ def keys_set(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def own(each: bool, where: list[str], keys: tuple[str, ...], environment: Mapping[str, str]) -> list[Server]:
-    """Étude's servers as child processes: all in one, or one entry each."""
+    """Étude's servers as child processes: all in one, or one entry each.
+
+    Args:
+        each: One entry each.
+        where: Options that lead a server to its work.
+        keys: The variables with a key that they are to get.
+        environment: Which other variables are set.
+    """
     # Without either there is no service that they could lead to.
     settings = _set(SETTINGS, environment) if keys or environment.get(MISTRAL_URL) else ()
-    names = ROOMS if each else {"all": "Étude: all its tools in one server"}
+    together = "Étude: all its tools in one server"
+    if WANDB_KEY not in keys:
+        together += f", with {STAND_IN}"  # `serve all` has it where nothing goes to W&B
+    names = ROOMS if each else {"all": together}
     return [
         Local(f"etude-{name}" if each else "etude", about, [*etude(), "serve", name, *where], keys, settings)
         for name, about in names.items()
     ]
 
 
-def own_elsewhere(url: str) -> list[Server]:
-    """Étude's servers behind `etude serve all --http`: the one that is named, or every room's below a bare address.
+def own_elsewhere(url: str, each: bool) -> list[Server]:
+    """Étude's servers behind `etude serve all --http`: all in one, or one entry each; or the one that is named.
 
     Raises:
         ValueError: the address cannot be used; one line that says why.
@@ -104,8 +116,8 @@ def own_elsewhere(url: str) -> list[Server]:
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise ValueError(f"--url {url!r} would send the token in the clear; use https, or a loopback address")
     base = url.rstrip("/")
-    if base.endswith("/mcp"):
-        return [Remote("etude", "Étude", base, TOKEN)]
+    if not each or base.endswith("/mcp"):
+        return [Remote("etude", "Étude", base if base.endswith("/mcp") else f"{base}/mcp", TOKEN)]
     return [Remote(f"etude-{name}", about, f"{base}/{name}/mcp", TOKEN) for name, about in ROOMS.items()]
 
 
@@ -131,8 +143,7 @@ def wandb(kind: Wandb, settings: Settings, where: list[str], environment: Mappin
         settings_set = _set(("WANDB_BASE_URL", "WANDB_ENTITY", *SETTINGS[4:]), environment)
         return [Local("wandb", about, found(command), (WANDB_KEY,), settings_set, QUIET | traces)]
     if kind == "stand-in":
-        about = "EMBEDDED: our stand-in over the local tracker, not W&B's own server"
-        return [Local("wandb-stand-in", about, [*etude(), "serve", "wandb", *where])]
+        return [Local("wandb-stand-in", STAND_IN, [*etude(), "serve", "wandb", *where])]
     return []
 
 
