@@ -72,7 +72,8 @@ def run(words: Sequence[str]) -> int:
 def _become(arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *arguments])
+    # -P: a client starts a server in a folder of the person's, which may hold packages of our names.
+    os.execv(sys.executable, [sys.executable, "-P", *arguments])
 
 
 def _problem_with_settings(words: Sequence[str]) -> str | None:

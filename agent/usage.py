@@ -41,6 +41,7 @@ GROUPS = {
         Word("sync", "bring W&B up to date with the local tracker", ("-m", "servers.sync")),
     ),
     "MCP": (
+        Word("client-config", "add the servers to a chat client", ("-m", "servers.clients")),
         Word("serve", "run one of the MCP servers on stdin and stdout"),
         Word("tools", "list the servers' tools"),
     ),

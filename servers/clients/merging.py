@@ -1,0 +1,136 @@
+"""What becomes of the servers that a client has already: kept, found to be the same, renewed, or in the way.
+
+An entry of a name that we need is replaced only where it is ours, which its command shows. What a person or the client
+added to it (`disabled`, a list of tools that need no question, a variable) stays.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePath
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from servers.clients.wanted import KEYS, QUIET, SETTINGS, TOKEN
+
+HIDDEN = "(not shown)"
+# What an entry of ours may say; anything else in one was added by somebody.
+_OURS = {
+    "type", "transport", "command", "args", "env", "url", "headers",
+    "api_key_env", "startup_timeout_sec", "tool_timeout_sec",
+}  # fmt: skip
+_VARIABLES = {*KEYS, *SETTINGS, *QUIET, TOKEN}
+_REFERENCE = re.compile(r"(Bearer )?\$\{[A-Za-z0-9_:-]+\}")
+_SECRET_WORD = re.compile(r"key|token|secret|password|header|auth|bearer", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One entry, as it is to stand in the file."""
+
+    name: str
+    state: Literal["new", "same", "renewed", "in the way", "replaced"]
+    entry: dict[str, Any]
+    diff: str = ""
+    """What changes, without any value that may be a secret."""
+
+
+def merged(have: Mapping[str, Any], wanted: Mapping[str, dict[str, Any]], may_replace: bool) -> list[Merged]:
+    """What becomes of each wanted entry, in their order.
+
+    Args:
+        have: The servers that stand there, by name.
+        wanted: The entries that are to stand there, by name.
+        may_replace: Whether an entry that is not ours may be replaced.
+    """
+    return [_one(name, have.get(name), entry, may_replace) for name, entry in wanted.items()]
+
+
+def _one(name: str, old: Any, new: dict[str, Any], may_replace: bool) -> Merged:
+    if old is None:
+        return Merged(name, "new", new)
+    ours = is_ours(old)
+    if ours:
+        new = _with_additions(old, new)
+    if old == new:
+        return Merged(name, "same", new)
+    state: Literal["renewed", "replaced", "in the way"] = "renewed" if ours else "replaced"
+    if not ours and not may_replace:
+        state = "in the way"
+    return Merged(name, state, new, _difference(old, new))
+
+
+def is_ours(entry: Any) -> bool:
+    """Whether an entry starts one of Étude's servers, or something for one by Étude's own wrapper."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("args", []), list):
+        return False
+    words = [str(entry.get("command", "")), *map(str, entry.get("args", []))]
+    starts = PurePath(words[0]).name == "etude" and words[1:2] == ["serve"]
+    return starts or any(
+        first == "-m" and (second == "agent.cli" or second.startswith("servers.")) for first, second in pairwise(words)
+    )
+
+
+def _with_additions(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    added = {key: value for key, value in old.items() if key not in _OURS}
+    variables = {name: value for name, value in (old.get("env") or {}).items() if name not in _VARIABLES}
+    env = {"env": new.get("env", {}) | variables} if variables else {}
+    return new | env | added
+
+
+def _difference(old: Any, new: Any) -> str:
+    before, after = (json.dumps(shown(one), indent=2, ensure_ascii=False).splitlines() for one in (old, new))
+    return "\n".join(difflib.unified_diff(before, after, "there now", "from etude", lineterm="", n=9))
+
+
+def shown(entry: Any) -> Any:
+    """An entry without anything that may be a secret: what stands in somebody's file is not ours to print."""
+    if not isinstance(entry, dict):
+        return HIDDEN
+    return {key: _shown_value(key, value) for key, value in entry.items()}
+
+
+def _shown_value(key: str, value: Any) -> Any:
+    if key in ("command", "type", "transport", "startup_timeout_sec", "tool_timeout_sec", "api_key_env", "disabled"):
+        return value if not isinstance(value, (dict, list)) else HIDDEN
+    if key == "args" and isinstance(value, list):
+        return _shown_words([str(word) for word in value])
+    if key == "url" and isinstance(value, str):
+        return _shown_url(value)
+    if isinstance(value, dict):
+        return {name: _shown_setting(name, said) for name, said in value.items()}
+    return HIDDEN
+
+
+def _shown_setting(name: str, said: Any) -> Any:
+    is_known = isinstance(said, str) and (_REFERENCE.fullmatch(said) is not None or QUIET.get(name) == said)
+    return said if is_known else HIDDEN
+
+
+def _shown_words(words: list[str]) -> list[str]:
+    """Arguments, without those that follow, or hold, what sounds like a secret."""
+    told, hide = [], False
+    for word in words:
+        sounds = word.startswith("-") and _SECRET_WORD.search(word) is not None
+        if hide and not _REFERENCE.search(word):
+            told.append(HIDDEN)
+        elif sounds and "=" in word:
+            told.append(f"{word.partition('=')[0]}={HIDDEN}")
+        elif "://" in word:
+            told.append(_shown_url(word))
+        else:
+            told.append(word)
+        hide = sounds and "=" not in word
+    return told
+
+
+def _shown_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return HIDDEN
+    hidden = f"?{HIDDEN}" if parts.query else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")) + hidden
