@@ -52,7 +52,7 @@ def pictures_of(view: ReportView) -> Pictures:
         by_source=_slices(view, "by-source", "Error by source", view.by_source) if len(view.by_source) > 1 else None,
         biases=_biases(view),
         learning=learning(view),
-        loss=loss_curve(view),
+        loss=loss_curve(view.loss),
         times=_times(view),
         lineage=lineage(view.lineage) if view.lineage else None,
     )

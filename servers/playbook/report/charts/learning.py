@@ -1,5 +1,6 @@
 """What more rows do to the error, and what training does to the loss."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from servers.playbook.report.charts.drawing import drawn
@@ -15,7 +16,7 @@ from servers.playbook.report.charts.spec import (
     layered,
     to,
 )
-from servers.playbook.report.view import Estimate, ReportView
+from servers.playbook.report.view import Estimate, LossPoint, ReportView
 from servers.playbook.report.wording import estimate, number
 
 WIDTH, HEIGHT = 320, 210
@@ -37,23 +38,28 @@ def learning(view: ReportView) -> Picture | None:
     return Picture("learning", TITLE, drawn(spec, "learning", TITLE, words), table, _caption(view))
 
 
-def loss_curve(view: ReportView) -> Picture | None:
-    """The loss of the training that made the candidate; None where it has no steps."""
-    if len(view.loss) < 2:
+def loss_curve(loss: Sequence[LossPoint], key: str = "loss") -> Picture | None:
+    """The loss of one training; None where it has no steps.
+
+    Args:
+        loss: By step, in their order.
+        key: Unique in the page.
+    """
+    if len(loss) < 2:
         return None
-    every = -(-len(view.loss) // MOST_STEPS)
-    points = [*view.loss[::every], *([view.loss[-1]] if (len(view.loss) - 1) % every else [])]
+    every = -(-len(loss) // MOST_STEPS)
+    points = [*loss[::every], *([loss[-1]] if (len(loss) - 1) % every else [])]
     rows = [{"x": point.step, "y": point.loss} for point in points]
     place: Spec = {"x": amount("x", "step"), "y": amount("y", "loss", zero=True)}
     spec = layered(rows, [layer("line", place, color=CANDIDATE, strokeWidth=2)], WIDTH, HEIGHT)
-    first, last, lowest = view.loss[0], view.loss[-1], min(view.loss, key=lambda point: point.loss)
+    first, last, lowest = loss[0], loss[-1], min(loss, key=lambda point: point.loss)
     words = (
         f"From {number(first.loss, 3)} at step {first.step} to {number(last.loss, 3)} at step {last.step}; the lowest "
         f"is {number(lowest.loss, 3)} at step {lowest.step}."
     )
-    tenth = max(1, len(view.loss) // 10)
-    table = Table(["step", "loss"], [[str(p.step), number(p.loss, 4)] for p in [*view.loss[::tenth], last]])
-    return Picture("loss", LOSS_TITLE, drawn(spec, "loss", LOSS_TITLE, words), table, words)
+    tenth = max(1, len(loss) // 10)
+    table = Table(["step", "loss"], [[str(p.step), number(p.loss, 4)] for p in [*loss[::tenth], last]])
+    return Picture(key, LOSS_TITLE, drawn(spec, key, LOSS_TITLE, words), table, words)
 
 
 def _rows(view: ReportView) -> list[dict[str, Any]]:
