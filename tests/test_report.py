@@ -61,13 +61,17 @@ def test_the_sections_stand_in_the_order_of_an_argument_under_one_heading():
     keys = [element.get("id") for element in page.iter("section")]
     assert keys == [
         "verdict",
+        "story",
         "tried",
         "before-after",
         "gate",
         "predictions",
+        "errors",
+        "learning",
         "failures",
         "data",
         "lessons",
+        "costs",
         "history",
         "next",
         "measured",
@@ -118,7 +122,7 @@ def test_every_figure_on_diagnose_says_that_it_proves_nothing_and_who_made_the_d
     """Ours: what is embedded, synthetic or sealed is labelled where its figures stand."""
     html = render_html(make_view())
 
-    for key in ("before-after", "predictions", "failures", "lessons"):
+    for key in ("story", "before-after", "predictions", "failures", "lessons"):
         assert "these chose the remedy, they prove nothing" in section(html, key), key
         assert "synthetic data" in section(html, key), key
         assert "embedded model text model on the CPU" in section(html, key), key
@@ -179,7 +183,7 @@ def test_a_megabyte_on_one_line_is_cut():
     huge = "long " * 200_000
     failures = make_failures(list(POLES), [huge])
     lessons = [LessonShown(title=huge, text=huge)]
-    html = render_html(make_view(failures=failures, lessons=lessons, gate=make_gate("hold", reason=huge)))
+    html = render_html(make_view(failures=failures, lessons=lessons, remedies=[], gate=make_gate("hold", reason=huge)))
 
     assert len(html) < 300_000
     assert "…" in section(html, "failures")

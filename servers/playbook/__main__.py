@@ -20,7 +20,7 @@ def main() -> int:
         settings = settings_from(arguments)
         workspace, task = settings.open()
         if arguments.word == "report":
-            print(render_again(workspace, task, arguments.cycle or newest(workspace)))
+            print(render_again(workspace, task, Services.here(settings), arguments.cycle or newest(workspace)))
             return 0
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from servers.core.budget import Budget
 from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json, write_text
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
@@ -34,7 +36,12 @@ class Written(Wire):
 
 
 def write_report(
-    workspace: Workspace, task: Task, cycle: str, stop_reason: str | None, at_wandb: str | None = None
+    workspace: Workspace,
+    task: Task,
+    services: Services,
+    cycle: str,
+    stop_reason: str | None,
+    at_wandb: str | None = None,
 ) -> Written:
     """Close a cycle and write its papers; of a closed one only the address of its report at W&B is taken in.
 
@@ -43,7 +50,7 @@ def write_report(
     """
     facts = facts_of(workspace, cycle)
     if facts.summary is None:
-        _close(workspace, task, facts, conclude(facts, stop_reason))
+        _close(workspace, task, services, facts, conclude(facts, stop_reason))
         facts = facts_of(workspace, cycle)
     assert facts.summary is not None  # written above
     if at_wandb is not None:
@@ -57,17 +64,28 @@ def write_report(
     )
 
 
-def render_again(workspace: Workspace, task: Task, cycle: str) -> str:
+def render_again(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
     """Write the cycle's page anew from what is on disk, also of an open one, and return its path.
+
+    Raises:
+        ValueError: there is no such cycle, or it worked on another task.
+    """
+    path = workspace.report_dir / REPORT
+    write_text(path, page_of(workspace, task, services, cycle))
+    return str(path)
+
+
+def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
+    """The cycle's page as HTML, from what is on disk, also of an open one; writes nothing.
 
     Raises:
         ValueError: there is no such cycle, or it worked on another task.
     """
     facts = _facts_for(workspace, task, cycle)
     if facts.summary is None:
-        return _render(workspace, task, facts, None, [])
+        return _page(workspace, task, services, facts, None, [])
     conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
-    return _render(workspace, task, facts, facts.summary, next_cycle(task, facts, conclusion))
+    return _page(workspace, task, services, facts, facts.summary, next_cycle(task, facts, conclusion))
 
 
 def for_wandb(workspace: Workspace, task: Task, cycle: str) -> dict[str, Any]:
@@ -92,7 +110,7 @@ def _facts_for(workspace: Workspace, task: Task, cycle: str) -> Facts:
     return facts
 
 
-def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusion) -> None:
+def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, conclusion: Conclusion) -> None:
     playbook = bring_up_to_date(workspace, facts.cycle)
     if conclusion.verdict != "promote" and not facts.opening.campaign and _harmed(playbook):
         # Else the rows stay for the next cycle; of a campaign they do only where they err less.
@@ -112,7 +130,7 @@ def _close(workspace: Workspace, task: Task, facts: Facts, conclusion: Conclusio
     write_text(folder / "before_after_metrics.csv", before_after_csv(task, summary))
     write_text(folder / "decision_log.md", decision_log(facts, playbook, summary, plan))
     write_text(papers / "report_draft.md", report_draft(task, facts, playbook, summary, plan, files))
-    _render(workspace, task, facts, summary, plan)
+    write_text(papers / REPORT, _page(workspace, task, services, facts, summary, plan))
     write_json(folder / "summary.json", summary)
 
 
@@ -120,10 +138,10 @@ def _harmed(playbook: Playbook) -> bool:
     return any(policy.worked == "harmed" for policy in playbook.policies)
 
 
-def _render(workspace: Workspace, task: Task, facts: Facts, summary: dict[str, Any] | None, plan: Plan) -> str:
+def _page(
+    workspace: Workspace, task: Task, services: Services, facts: Facts, summary: dict[str, Any] | None, plan: Plan
+) -> str:
     # Here, because the template engine costs a quarter of a second, and serving does not need it.
     from servers.playbook.report.render import render_html
 
-    path = workspace.report_dir / REPORT
-    write_text(path, render_html(view_of(workspace, task, facts, summary, plan)))
-    return str(path)
+    return render_html(view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state()))

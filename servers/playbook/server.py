@@ -142,7 +142,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         ] = None,
     ) -> Written:
         """Close the cycle: write report, decisions, figures and the plan of the next one. Next: open_cycle."""
-        return close_cycle(workspace, task, cycle, stop_reason, wandb_report)
+        return close_cycle(workspace, task, services, cycle, stop_reason, wandb_report)
 
     room.shelf.add(*documents(workspace, task, services))
     offer_prompts(room, workspace, task, services)

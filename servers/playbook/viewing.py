@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from servers.core.arms import FINE_TUNED
+from servers.core.budget import BudgetState
 from servers.core.definitions import definitions_for
 from servers.core.disk import digest, now, read_json
-from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.evaluations import Evaluation
 from servers.core.student import FAMILY
 from servers.core.task import Task
 from servers.core.workspace import Workspace
@@ -20,17 +21,16 @@ from servers.playbook.report.view import (
     ArmShown,
     BackendShown,
     CheckShown,
-    CycleShown,
     DatasetShown,
     DefinitionShown,
-    Estimate,
     GateShown,
-    Pairs,
     PlanShown,
-    PredictionsShown,
     ReportView,
     Role,
 )
+from servers.playbook.viewing_costs import budget_shown, costs_shown, ledger_shown, times_shown
+from servers.playbook.viewing_path import Path, curve_shown, estimate, loss_shown
+from servers.playbook.viewing_rows import DiagnoseRows
 
 OTHER_METRICS = (
     "mse_norm",
@@ -48,7 +48,12 @@ DEFINED = ("vector_mae", "mae_raw_<dimension>", *OTHER_METRICS)
 
 
 def view_of(
-    workspace: Workspace, task: Task, facts: Facts, summary: Mapping[str, Any] | None, plan: Plan
+    workspace: Workspace,
+    task: Task,
+    facts: Facts,
+    summary: Mapping[str, Any] | None,
+    plan: Plan,
+    budget: BudgetState | None = None,
 ) -> ReportView:
     """Everything the page shows.
 
@@ -58,9 +63,12 @@ def view_of(
         facts: The cycle.
         summary: Its summary, also one that is about to be written; None while it is open.
         plan: The planned next cycle.
+        budget: Where the budget stands; None where nobody asked.
     """
     playbook = playbook_of(workspace, facts.cycle)
-    this = _cycle_shown(facts.opening.cycle, facts.opening.dataset, summary)
+    path, rows = Path(workspace, summary), DiagnoseRows(workspace, task, facts)
+    history = path.cycles()
+    this = next(cycle for cycle in history if cycle.cycle == facts.cycle)
     return ReportView(
         title=facts.cycle,
         task_title=task.title,
@@ -77,12 +85,16 @@ def view_of(
         ),
         this=this,
         generated_at=now(),
-        history=_history(workspace, this),
+        history=history,
         backends=_backends(facts),
         warnings=_warnings(facts),
         arms=_arms(task, facts),
-        predictions=_predictions(workspace, task, facts),
-        failures=work.failures_shown(facts),
+        predictions=rows.predictions(),
+        differences=rows.differences(),
+        by_length=rows.by_length(),
+        by_source=rows.by_source(),
+        biases=rows.biases(),
+        failures=work.failures_shown(facts, rows),
         failures_of=facts.opening.champion if facts.snapshot else None,
         gate=None if facts.gate is None else _gate_shown(facts.gate),
         begin_gate=_begin_gate(workspace, facts),
@@ -90,45 +102,21 @@ def view_of(
         augmentation=work.augmentation_shown(workspace, facts),
         campaign=work.campaign_shown(facts),
         training=work.training_shown(workspace, facts),
+        curve=curve_shown(workspace, facts),
+        loss=loss_shown(workspace, facts),
+        versions=path.versions(facts.opening.dataset),
+        lineage=path.lineage(facts.opening.dataset),
+        costs=costs_shown(workspace, facts),
+        budget=budget_shown(budget),
+        times=times_shown(workspace, facts),
         remedies=work.remedies_shown(facts, playbook),
         lessons=work.lessons_shown(playbook),
         next_cycle=[PlanShown(what=what, words=words) for what, words in plan],
         context=work.context_shown(facts),
-        ledger=work.ledger_shown(workspace, facts),
+        ledger=ledger_shown(workspace, facts),
         definitions=_definitions(task),
         provenance=_provenance(task, facts),
     )
-
-
-def _cycle_shown(cycle: str, dataset: str, summary: Mapping[str, Any] | None) -> CycleShown:
-    if summary is None:
-        return CycleShown(cycle=cycle, dataset=dataset)
-    gate, diagnose = summary["gate"] or {}, summary["diagnose"]
-    return CycleShown(
-        cycle=cycle,
-        dataset=dataset,
-        verdict=summary["verdict"],
-        reason=summary["reason"],
-        champion_before=summary["champion_before"],
-        champion_after=summary["champion_after"],
-        focus=summary["focus_dimensions"],
-        new_rows=summary["rows_added"],
-        level=gate.get("level"),
-        difference=gate.get("difference"),
-        ci=gate.get("ci"),
-        mae_before=(diagnose["champion"] or {}).get("vector_mae"),
-        mae_after=(diagnose["candidate"] or {}).get("vector_mae"),
-    )
-
-
-def _history(workspace: Workspace, this: CycleShown) -> list[CycleShown]:
-    """All cycles, oldest first; the one that is shown as it is about to be."""
-    shown = []
-    for opened in all_cycles(workspace):
-        path = workspace.cycle_dir(opened.cycle) / "summary.json"
-        summary = read_json(path) if path.exists() else None
-        shown.append(this if opened.cycle == this.cycle else _cycle_shown(opened.cycle, opened.dataset, summary))
-    return shown
 
 
 def _backends(facts: Facts) -> list[BackendShown]:
@@ -181,13 +169,9 @@ def _arms(task: Task, facts: Facts) -> list[ArmShown]:
 
 
 def _arm(task: Task, role: Role, evaluation: Evaluation) -> ArmShown:
-    def estimate(metric: str) -> Estimate | None:
-        value, error = evaluation.metrics.get(metric), evaluation.standard_errors.get(metric)
-        return None if value is None else Estimate(value=value, se=error)
-
-    overall = estimate("vector_mae")
+    overall = estimate(evaluation, "vector_mae")
     assert overall is not None  # an evaluation has rows, and every row has an error
-    dimensions = {name: estimate(f"mae_raw_{name}") for name in task.names}
+    dimensions = {name: estimate(evaluation, f"mae_raw_{name}") for name in task.names}
     return ArmShown(
         role=role,
         model=evaluation.model,
@@ -197,24 +181,6 @@ def _arm(task: Task, role: Role, evaluation: Evaluation) -> ArmShown:
         by_dimension={name: found for name, found in dimensions.items() if found is not None},
         metrics={name: evaluation.metrics.get(name) for name in OTHER_METRICS},
         run=evaluation.evaluation_id,
-    )
-
-
-def _predictions(workspace: Workspace, task: Task, facts: Facts) -> PredictionsShown | None:
-    """The candidate's answers, or the champion's where there is no candidate."""
-    role: Role = "candidate" if facts.candidate is not None else "champion"
-    evaluation = facts.candidate or facts.champion
-    if evaluation is None:
-        return None
-    rows = EvaluationStore(workspace).rows(evaluation.evaluation_id)
-    valid = [(row.target_vector, row.predicted_vector) for row in rows if row.predicted_vector is not None]
-    return PredictionsShown(
-        role=role,
-        model=evaluation.model,
-        by_dimension={
-            name: Pairs(true=[true[name] for true, _ in valid], predicted=[found[name] for _, found in valid])
-            for name in task.names
-        },
     )
 
 

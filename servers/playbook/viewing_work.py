@@ -1,9 +1,8 @@
 """The parts of a report that say what was tried: data, training, remedies, lessons, and the calls that did it."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from servers.core.campaign import WAYS, CampaignResult
 from servers.core.dataset import DatasetStore, Example
@@ -24,12 +23,13 @@ from servers.playbook.report.view import (
     RemedyShown,
     SettingChange,
     SignalShown,
-    ToolCalls,
     TrainingShown,
     WayShown,
 )
+from servers.playbook.viewing_rows import DiagnoseRows
 
 SHOWN_EXAMPLES = 5
+WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]{1,500}")
 
 
 def diagnosis_shown(facts: Facts) -> DiagnosisShown | None:
@@ -133,10 +133,11 @@ def training_shown(workspace: Workspace, facts: Facts) -> TrainingShown | None:
     )
 
 
-def failures_shown(facts: Facts) -> list[FailureShown]:
-    """The champion's failures as they came back through W&B."""
+def failures_shown(facts: Facts, rows: DiagnoseRows) -> list[FailureShown]:
+    """The champion's failures as they came back through W&B, with what the candidate answered to each."""
     if facts.snapshot is None:
         return []
+    examples, after = rows.examples(), rows.after()
     return [
         FailureShown(
             trace=row["trace_id"],
@@ -146,6 +147,8 @@ def failures_shown(facts: Facts) -> list[FailureShown]:
             errors=row["abs_error_by_dim"],
             mae=row["mae_raw"],
             parse_error=row["parse_error"],
+            after=after.get(examples.get(row["trace_id"], "")),
+            trace_url=_web_address(row.get("trace_url")),
         )
         for row in facts.snapshot["failures_top_k"]
     ]
@@ -153,18 +156,24 @@ def failures_shown(facts: Facts) -> list[FailureShown]:
 
 def remedies_shown(facts: Facts, playbook: Playbook) -> list[RemedyShown]:
     """What was changed for which failure."""
-    texts = {row["trace_id"]: row["request_text"] for row in (facts.snapshot or {}).get("failures_top_k", [])}
+    failures = {row["trace_id"]: row for row in (facts.snapshot or {}).get("failures_top_k", [])}
     return [
         RemedyShown(
             trace=remedy.trace_id,
             dimension=remedy.dimension,
             change=remedy.told,
-            text=texts.get(remedy.trace_id, ""),
+            text=failures.get(remedy.trace_id, {}).get("request_text", ""),
             error_before=remedy.error_before,
             error_after=remedy.error_after,
+            trace_url=_web_address(failures.get(remedy.trace_id, {}).get("trace_url")),
         )
         for remedy in playbook.remedies
     ]
+
+
+def _web_address(found: str | None) -> str | None:
+    """A trace's address if a browser can open it: one in the artifacts folder has none."""
+    return found if found is not None and WEB_ADDRESS.fullmatch(found) else None
 
 
 def lessons_shown(playbook: Playbook) -> list[LessonShown]:
@@ -192,33 +201,3 @@ def context_shown(facts: Facts) -> ContextShown | None:
         failures=snapshot["failures_len"],
         fetched_at=snapshot["fetched_at"],
     )
-
-
-def ledger_shown(workspace: Workspace, facts: Facts) -> list[ToolCalls]:
-    """The tool calls of the cycle: those of the agent's ledger, or of the servers' while the cycle was open."""
-    by_tool: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for server, call in _calls(workspace, facts):
-        by_tool.setdefault((server, call["tool"]), []).append(call)
-    return [
-        ToolCalls(
-            tool=tool,
-            server=server,
-            calls=len(calls),
-            errors=sum(call["is_error"] for call in calls),
-            seconds=sum(call["seconds"] for call in calls),
-        )
-        for (server, tool), calls in by_tool.items()
-    ]
-
-
-def _calls(workspace: Workspace, facts: Facts) -> Iterator[tuple[str, dict[str, Any]]]:
-    own = workspace.cycle_dir(facts.cycle) / "ledger.jsonl"
-    if own.exists():
-        for call in read_jsonl(own):
-            yield call["server"], call
-        return
-    until = facts.summary["closed_at"] if facts.summary else "~"  # behind every time
-    for file in sorted((workspace.root / "ledger").glob("*.jsonl")):
-        for call in read_jsonl(file):
-            if facts.opening.opened_at <= call["at"] <= until:
-                yield file.stem, call

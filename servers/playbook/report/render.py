@@ -1,8 +1,8 @@
 """Turns a view into the report: one HTML file that loads nothing and runs nothing.
 
-Every word goes through `_shown` and is then escaped; pictures escape their own. The page carries a policy that lets the
-browser load nothing and apply one style sheet, named by its hash, so that even markup that slipped in could do nothing.
-It is written to be valid XML as well, which is what the tests hold it to.
+Every word goes through `_shown` and is then escaped; pictures escape their own (`charts/drawing.py`). The page carries
+a policy that lets the browser load nothing and apply one style sheet, named by its hash, so that even markup that
+slipped in could do nothing. It is written to be valid XML as well, which is what the tests hold it to.
 """
 
 from base64 import b64encode
@@ -16,18 +16,13 @@ from markupsafe import Markup
 
 from servers.core.words import cleaned
 from servers.playbook.report import wording
-from servers.playbook.report.charts.bars import bars
-from servers.playbook.report.charts.interval import gate_interval
-from servers.playbook.report.charts.miss import miss
-from servers.playbook.report.charts.radar import radar
-from servers.playbook.report.charts.scatter import scatter
-from servers.playbook.report.charts.timeline import timeline
+from servers.playbook.report.cases import cases_of
+from servers.playbook.report.pictures import pictures_of
 from servers.playbook.report.view import ReportView
 
 HERE = Path(__file__).parent
 MAX_CHARS = 1500  # of any text on the page; longer ones end in an ellipsis
 QUOTE_CHARS = 500  # of a request that is quoted
-MOST_FAILURES = 10
 MOST_ROWS = 60  # of a table that grows with the work: history, remedies
 
 
@@ -35,18 +30,14 @@ def render_html(view: ReportView) -> str:
     """The report of one cycle as one HTML document."""
     environment = _environment()
     style = (HERE / "page.css").read_text(encoding="utf-8")
-    failures = view.failures[:MOST_FAILURES]
     return environment.get_template("page.html.j2").render(
         view=view,
         style=Markup(style),
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         headline=wording.headline(view),
-        radar=radar(view),
-        bars=bars(view),
-        gate_picture=gate_interval(view),
-        panels=scatter(view),
-        failures=[(failure, miss(view, failure, f"miss-{k}")) for k, failure in enumerate(failures)],
-        timeline=timeline(view),
+        pictures=pictures_of(view),
+        cases=cases_of(view),
+        refused=[row for row in view.ledger if row.errors],
         most_rows=MOST_ROWS,
         fine=view.digits,
         rough=max(view.digits - 1, 0),  # for one row's error, which is no mean
@@ -69,6 +60,9 @@ def _environment() -> Environment:
         "signed": wording.signed,
         "percent": wording.percent,
         "interval": wording.interval,
+        "estimate": wording.estimate,
+        "money": wording.money,
+        "time": wording.seconds,
         "plural": wording.plural,
         "sentence": wording.sentence,
         "quote": lambda text: cleaned(text[: 4 * QUOTE_CHARS], QUOTE_CHARS),

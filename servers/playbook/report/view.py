@@ -55,6 +55,7 @@ class CycleShown(Shown):
     reason: str = ""
     champion_before: str | None = None
     champion_after: str | None = None
+    candidate: str | None = None
     focus: list[str] = []
     new_rows: int | None = None
     level: float | None = None
@@ -66,13 +67,31 @@ class CycleShown(Shown):
     """vector_mae of the champion before the cycle, on the diagnose rows."""
     mae_after: float | None = None
     """vector_mae of the candidate, on the diagnose rows."""
+    served: "Estimate | None" = None
+    """The same of what was in service when the cycle ended."""
+    tried: "Estimate | None" = None
+    """The candidate's, with its interval."""
+    constant: "Estimate | None" = None
+
+
+NORMAL = 1.96  # standard errors to either side of a mean hold the truth 19 times in 20
 
 
 class Estimate(Shown):
-    """A mean and its standard error."""
+    """A mean, and where it may lie."""
 
     value: float
     se: float | None = None
+    """Standard error, near-copies of one text counted as one piece of evidence."""
+    ci: tuple[float, float] | None = None
+    """95 % interval; where only `se` is known, see `reach`."""
+
+    @property
+    def reach(self) -> tuple[float, float] | None:
+        """The 95 % interval, or what follows from the standard error; None where neither is known."""
+        if self.ci is not None or self.se is None:
+            return self.ci
+        return self.value - NORMAL * self.se, self.value + NORMAL * self.se
 
 
 class ArmShown(Shown):
@@ -116,6 +135,10 @@ class FailureShown(Shown):
     errors: dict[str, float]
     mae: float
     parse_error: str | None = None
+    after: dict[str, float] | None = None
+    """What the candidate answered; null where it was not asked, or its answer was not valid."""
+    trace_url: str | None = None
+    """Where the tracker shows the trace to a browser; null for a trace in the artifacts folder."""
 
 
 class CheckShown(Shown):
@@ -241,6 +264,112 @@ class SettingChange(Shown):
     reason: str = ""
 
 
+class DifferenceShown(Shown):
+    """The candidate's error minus that of what was in service, on the same diagnose rows."""
+
+    name: str
+    """A dimension, or `vector_mae` for all together."""
+    difference: float
+    ci: tuple[float, float]
+    """95 %, each by itself, not corrected for their number."""
+
+
+class SliceShown(Shown):
+    """A part of the diagnose rows."""
+
+    name: str
+    n: int
+    errors: dict[str, Estimate]
+    """By role, mean absolute error over rows and dimensions."""
+
+
+class CurvePoint(Shown):
+    train_rows: int
+    diagnose: float
+    """vector_mae on the diagnose rows."""
+    left_out: float | None = None
+    """The same on train rows that were left out of the training."""
+
+
+class CurveShown(Shown):
+    """One training, with ever more of its rows."""
+
+    model: str
+    points: list[CurvePoint]
+
+
+class LossPoint(Shown):
+    step: int
+    loss: float
+
+
+class VersionShown(Shown):
+    """A model that was measured, and how many rows it was trained on."""
+
+    model: str
+    cycle: str
+    train_rows: int
+    error: Estimate
+    promoted: bool
+
+
+class CostShown(Shown):
+    """What one part of the work took in this cycle."""
+
+    part: str
+    what: str = ""
+    usd: float
+    """0 where nothing had to be paid."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    """Null where no tokens were counted."""
+
+
+class BudgetShown(Shown):
+    """The budget of the artifacts folder, over all cycles, USD."""
+
+    limit: float
+    spent: float
+    left: float
+
+
+class TimeShown(Shown):
+    """Seconds that one step of the cycle took in the servers."""
+
+    step: str
+    seconds: float
+    calls: int
+
+
+class NodeShown(Shown):
+    """Something in the lineage."""
+
+    id: str
+    kind: Literal["data", "model", "refused"]
+    """refused: a model that was not promoted."""
+    column: str
+    """Cycle in which it came to be."""
+    label: str
+    words: str = ""
+    now: bool = False
+    """Whether it is in service, or the newest data."""
+
+
+class EdgeShown(Shown):
+    start: str
+    end: str
+    kind: Literal["grew", "trained", "followed"]
+    """Data from data, a model from data, a champion after a champion."""
+
+
+class LineageShown(Shown):
+    """How data and models came from one another; columns oldest first."""
+
+    columns: list[str]
+    nodes: list[NodeShown]
+    edges: list[EdgeShown]
+
+
 class TrainingShown(Shown):
     """The job that made the candidate."""
 
@@ -261,6 +390,8 @@ class RemedyShown(Shown):
     text: str = ""
     error_before: float | None = None
     error_after: float | None = None
+    trace_url: str | None = None
+    """As for a failure."""
 
 
 class LessonShown(Shown):
@@ -337,6 +468,22 @@ class ReportView(Shown):
     augmentation: AugmentationShown | None = None
     campaign: CampaignShown | None = None
     training: TrainingShown | None = None
+    differences: list[DifferenceShown] = []
+    """All together first, then by dimension."""
+    by_length: list[SliceShown] = []
+    """Short texts first."""
+    by_source: list[SliceShown] = []
+    biases: dict[str, Estimate] = {}
+    """By dimension, mean of answer minus target of whose predictions are shown, points."""
+    curve: CurveShown | None = None
+    loss: list[LossPoint] = []
+    """Of the training that made the candidate, by step of its optimizer; empty where it has none."""
+    versions: list[VersionShown] = []
+    """Models of this dataset, oldest first, each measured in the cycle that made it."""
+    costs: list[CostShown] = []
+    budget: BudgetShown | None = None
+    times: list[TimeShown] = []
+    lineage: LineageShown | None = None
     remedies: list[RemedyShown] = []
     lessons: list[LessonShown] = []
     next_cycle: list[PlanShown] = []

@@ -1,6 +1,6 @@
 """Numbers as a reader meets them, and a cycle's verdict in one sentence."""
 
-from servers.playbook.report.view import GateShown, ReportView
+from servers.playbook.report.view import Estimate, GateShown, ReportView
 
 UNKNOWN = "\N{EN DASH}"
 HEADINGS = {
@@ -40,6 +40,29 @@ def percent(share: float | None) -> str:
 def interval(ci: tuple[float, float] | None, digits: int = 2) -> str:
     """An interval of differences."""
     return UNKNOWN if ci is None else f"{signed(ci[0], digits)} to {signed(ci[1], digits)}"
+
+
+def estimate(found: Estimate | None, digits: int = 2) -> str:
+    """A mean with its 95 % interval where there is one."""
+    if found is None:
+        return UNKNOWN
+    shown, reach = number(found.value, digits), found.reach
+    return shown if reach is None else f"{shown} ({number(reach[0], digits)} to {number(reach[1], digits)})"
+
+
+def seconds(found: float) -> str:
+    """A stretch of time, as coarse as it is long."""
+    if found < 60:
+        return f"{number(found, 1)} s"
+    minutes = round(found / 60)
+    return f"{minutes} min" if minutes < 120 else f"{number(found / 3600, 1)} h"
+
+
+def money(usd: float) -> str:
+    """An amount; what costs nothing says so, and a tiny one is not nothing."""
+    if usd == 0:
+        return "nothing"
+    return f"{number(usd, 2)} USD" if usd >= 0.01 else f"{usd:.2g} USD"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

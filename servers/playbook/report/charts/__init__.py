@@ -1,1 +1,1 @@
-"""The pictures of the report, each one SVG element with a title and a description; colours come from the page."""
+"""Pictures by Vega-Lite: each a function from figures to a `Picture`, with its words and its figures as a table."""

@@ -1,15 +1,22 @@
 """Predicted against true, one small picture for each dimension: a flat cloud is a model that has read nothing."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from markupsafe import Markup
+from typing import Any
 
 from servers.core.task import Scale
-from servers.playbook.report.charts.drawing import Drawing
+from servers.playbook.report.charts.drawing import drawn
+from servers.playbook.report.charts.picture import Picture, Table
+from servers.playbook.report.charts.spec import CANDIDATE, CONSTANT, INK, PAPER, Spec, amount, layer, layered, plain, to
 from servers.playbook.report.view import Pairs, ReportView
+from servers.playbook.report.wording import number
 
-SIDE, LEFT, BOTTOM, TOP = 220, 30, 20, 6
-MOST = 300  # points of a picture: more hide each other and weigh a megabyte at 32 dimensions
+SIDE = 190
+MOST = 250  # points of a picture: more hide each other, so they are counted in squares
+FEW_DIMENSIONS = 8  # with more, all are counted in squares: thousands of points weigh a megabyte
+SQUARES = 16  # to a side
+FIFTHS = 5
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,9 @@ class Panel:
     """One dimension's picture."""
 
     dimension: str
-    svg: Markup
-    drawn: int
+    picture: Picture
+    counted: bool
+    """Whether squares stand for rows, the fuller the darker."""
     of: int
 
 
@@ -27,48 +35,78 @@ def scatter(view: ReportView) -> list[Panel]:
     if view.predictions is None:
         return []
     found = [(k, name, view.predictions.by_dimension.get(name)) for k, name in enumerate(view.names)]
-    return [_panel(k, name, pairs, view.scale) for k, name, pairs in found if pairs and pairs.true]
+    several = [(k, name, pairs) for k, name, pairs in found if pairs and pairs.true]
+    return [_panel(k, name, pairs, view.scale, len(several)) for k, name, pairs in several]
 
 
-def _panel(k: int, name: str, pairs: Pairs, scale: Scale) -> Panel:
+def _panel(k: int, name: str, pairs: Pairs, scale: Scale, panels: int) -> Panel:
     points = list(zip(pairs.true, pairs.predicted, strict=True))
-    drawn = points if len(points) <= MOST else [points[i * len(points) // MOST] for i in range(MOST)]
+    counted = len(points) > MOST or panels > FEW_DIMENSIONS
+    title, key = f"{name}: predicted against true", f"scatter-{k}"
+    fifths = _fifths(points, scale)
     words = (
-        f"{len(drawn)} rows. Means: true {sum(pairs.true) / len(points):.1f}, predicted "
+        f"{len(points)} rows. Means: true {sum(pairs.true) / len(points):.1f}, predicted "
         f"{sum(pairs.predicted) / len(points):.1f}; predictions span {min(pairs.predicted):.1f} to "
         f"{max(pairs.predicted):.1f}. On the diagonal a prediction is right."
     )
-    drawing = Drawing(f"scatter-{k}", SIDE, SIDE, f"{name}: predicted against true", words)
-    _frame(drawing, scale)
-    group = drawing.group("points")
-    for true, predicted in drawn:
-        x, y = _place(true, predicted, scale)
-        drawing.add("circle", "", into=group, cx=x, cy=y, r=2.4)
-    return Panel(name, drawing.markup(), len(drawn), len(points))
+    rows = _squares(points, scale) if counted else [{"part": "row", "x": t, "y": p} for t, p in points]
+    rows += [{"part": "mean", "x": true, "y": predicted} for _, _, true, predicted in fifths]
+    rows.append({"part": "diagonal", "x": scale.low, "y": scale.low, "to_x": scale.high, "to_y": scale.high})
+    spec = layered(rows, _layers(scale, counted), SIDE, SIDE)
+    table = Table(
+        ["true value", "rows", "mean true", "mean predicted"],
+        [[reach, str(count), number(true, 1), number(predicted, 1)] for reach, count, true, predicted in fifths],
+    )
+    return Panel(name, Picture(key, title, drawn(spec, key, title, words), table), counted, len(points))
 
 
-def _place(true: float, predicted: float, scale: Scale) -> tuple[float, float]:
-    plot = SIDE - LEFT - TOP
-    across = min(max((true - scale.low) / scale.width, 0), 1)
-    up = min(max((predicted - scale.low) / scale.width, 0), 1)
-    return LEFT + across * plot, SIDE - BOTTOM - up * (SIDE - BOTTOM - TOP)
+def _layers(scale: Scale, counted: bool) -> list[Spec]:
+    ends = (scale.low, scale.high)
+    ticks: Spec = {"values": [scale.low, scale.middle, scale.high], "format": "~r"}
+    place: Spec = {"x": amount("x", "true", ends, **ticks), "y": amount("y", "predicted", ends, **ticks)}
+    if counted:
+        square = {**place, "x2": to("to_x"), "y2": to("to_y"), "opacity": plain("share", "quantitative", legend=None)}
+        square["opacity"]["scale"] = {"domain": [0, 1], "range": [0.12, 1]}
+        rows = layer("rect", square, where="datum.part === 'square'", color=CANDIDATE, stroke=PAPER, strokeWidth=0.6)
+    else:
+        rows = layer("point", place, where="datum.part === 'row'", filled=True, color=CANDIDATE, size=26, opacity=0.45)
+    diagonal = {**place, "x2": to("to_x"), "y2": to("to_y")}
+    mean: Spec = {"color": INK, "strokeWidth": 1.6, "strokeJoin": "round"}
+    return [
+        layer("rule", diagonal, where="datum.part === 'diagonal'", color=CONSTANT, strokeWidth=1.4, strokeDash=[5, 4]),
+        rows,
+        layer("line", place, where="datum.part === 'mean'", **mean),
+        layer("point", place, where="datum.part === 'mean'", filled=True, color=INK, size=22, opacity=1),
+    ]
 
 
-def _frame(drawing: Drawing, scale: Scale) -> None:
-    right, floor = SIDE - TOP, SIDE - BOTTOM
-    drawing.add("rect", "frame", x=LEFT, y=TOP, width=right - LEFT, height=floor - TOP)
-    for share in (0.25, 0.5, 0.75):
-        x, y = LEFT + share * (right - LEFT), floor - share * (floor - TOP)
-        drawing.line(x, TOP, x, floor, "grid")
-        drawing.line(LEFT, y, right, y, "grid")
-    drawing.line(LEFT, floor, right, TOP, "diagonal")
-    for value in (scale.low, scale.middle, scale.high):
-        x, y = _place(value, value, scale)
-        anchor = "start" if value == scale.low else "end" if value == scale.high else "middle"
-        drawing.text(x, floor + 12, f"{value:g}", "tick", text_anchor=anchor)
-        lift = 0 if value == scale.low else 8 if value == scale.high else 4
-        drawing.text(LEFT - 4, y + lift, f"{value:g}", "tick", text_anchor="end")
-    across, up = LEFT + 0.75 * (right - LEFT), floor - 0.75 * (floor - TOP)
-    drawing.text(across, floor + 12, "true →", "tick", text_anchor="middle")
-    place = f"rotate(-90 {LEFT - 8} {up:.1f})"
-    drawing.text(LEFT - 8, up, "predicted →", "tick", text_anchor="middle", transform=place)
+def _fifths(points: Sequence[tuple[float, float]], scale: Scale) -> list[tuple[str, int, float, float]]:
+    """For each fifth of the scale that has rows: which, how many, mean true and mean predicted."""
+    width = scale.width / FIFTHS
+    by_fifth: dict[int, list[tuple[float, float]]] = {}
+    for true, predicted in points:
+        fifth = min(max(int((true - scale.low) / width), 0), FIFTHS - 1)
+        by_fifth.setdefault(fifth, []).append((true, predicted))
+    found = []
+    for fifth, inside in sorted(by_fifth.items()):
+        low = scale.low + fifth * width
+        count = len(inside)
+        means = sum(t for t, _ in inside) / count, sum(p for _, p in inside) / count
+        found.append((f"{low:g} to {low + width:g}", count, *means))
+    return found
+
+
+def _squares(points: Sequence[tuple[float, float]], scale: Scale) -> list[dict[str, Any]]:
+    width = scale.width / SQUARES
+
+    def index(value: float) -> int:
+        return min(max(int((value - scale.low) / width), 0), SQUARES - 1)
+
+    counts = Counter((index(true), index(predicted)) for true, predicted in points)
+    fullest = max(counts.values())
+    found = []
+    for (i, j), count in sorted(counts.items()):
+        x, y = scale.low + i * width, scale.low + j * width
+        share = (count / fullest) ** 0.5  # so that a square with one row shows beside one with a hundred
+        found.append({"part": "square", "x": x, "y": y, "to_x": x + width, "to_y": y + width, "share": share})
+    return found
