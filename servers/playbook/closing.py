@@ -1,7 +1,5 @@
 """Write the report: the last step of a cycle. `summary.json` comes last and closes it; asking again changes nothing."""
 
-from typing import Any
-
 from servers.core.budget import Budget
 from servers.core.dataset import DatasetStore
 from servers.core.disk import write_json, write_text
@@ -9,15 +7,17 @@ from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
-from servers.playbook.book import Playbook, bring_up_to_date, playbook_of
+from servers.playbook.book import Playbook, bring_up_to_date
 from servers.playbook.conclusion import Conclusion, conclude, summary_of
+from servers.playbook.draft import report_draft
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.failure_cases import write_failure_cases
-from servers.playbook.outlook import Plan, next_cycle
-from servers.playbook.papers import before_after_csv, decision_log, report_draft
+from servers.playbook.outlook import next_cycle
+from servers.playbook.papers import before_after_csv, decision_log, decisions_of
 from servers.playbook.report.view import Outcome
+from servers.playbook.reprints import page_of
 from servers.playbook.viewing import view_of
-from servers.playbook.wandb_report import arguments_of, note
+from servers.playbook.wandb_report import note
 
 REPORT = "report.html"
 PAPERS = ("before_after_metrics.csv", "decision_log.md", "playbook.json", "summary.json")
@@ -75,42 +75,10 @@ def render_again(workspace: Workspace, task: Task, services: Services, cycle: st
     return str(path)
 
 
-def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
-    """The cycle's page as HTML, from what is on disk, also of an open one; writes nothing.
-
-    Raises:
-        ValueError: there is no such cycle, or it worked on another task.
-    """
-    facts = _facts_for(workspace, task, cycle)
-    if facts.summary is None:
-        return _page(workspace, task, services, facts, None, [])
-    conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
-    return _page(workspace, task, services, facts, facts.summary, next_cycle(task, facts, conclusion))
-
-
-def for_wandb(workspace: Workspace, task: Task, cycle: str) -> dict[str, Any]:
-    """What `create_wandb_report_tool` takes, to show a closed cycle at W&B.
-
-    Raises:
-        ValueError: there is no such cycle, it is open, or it worked on another task.
-    """
-    facts = _facts_for(workspace, task, cycle)
-    if facts.summary is None:
-        raise ValueError(f"{cycle} is open; its report is written when write_report closes it")
-    conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
-    plan, files = next_cycle(task, facts, conclusion), facts.summary["files"]
-    words = report_draft(task, facts, playbook_of(workspace, cycle), facts.summary, plan, files)
-    return arguments_of(task, facts, words)
-
-
-def _facts_for(workspace: Workspace, task: Task, cycle: str) -> Facts:
-    facts = facts_of(workspace, cycle)
-    if facts.card.task != task.name:
-        raise ValueError(f"{cycle} worked on task {facts.card.task!r}, not {task.name!r}; give its file with --task")
-    return facts
-
-
 def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, conclusion: Conclusion) -> None:
+    # Here, because the template engine costs a quarter of a second, and serving does not need it.
+    from servers.playbook.report.render import render_html
+
     playbook = bring_up_to_date(workspace, facts.cycle)
     if conclusion.verdict != "promote" and not facts.opening.campaign and _harmed(playbook):
         # Else the rows stay for the next cycle; of a campaign they do only where they err less.
@@ -129,19 +97,12 @@ def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, c
     summary["files"] = files
     write_text(folder / "before_after_metrics.csv", before_after_csv(task, summary))
     write_text(folder / "decision_log.md", decision_log(facts, playbook, summary, plan))
-    write_text(papers / "report_draft.md", report_draft(task, facts, playbook, summary, plan, files))
-    write_text(papers / REPORT, _page(workspace, task, services, facts, summary, plan))
+    view = view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state())
+    decisions = decisions_of(facts, playbook, summary)
+    write_text(papers / "report_draft.md", report_draft(view, facts, decisions, files))
+    write_text(papers / REPORT, render_html(view))
     write_json(folder / "summary.json", summary)
 
 
 def _harmed(playbook: Playbook) -> bool:
     return any(policy.worked == "harmed" for policy in playbook.policies)
-
-
-def _page(
-    workspace: Workspace, task: Task, services: Services, facts: Facts, summary: dict[str, Any] | None, plan: Plan
-) -> str:
-    # Here, because the template engine costs a quarter of a second, and serving does not need it.
-    from servers.playbook.report.render import render_html
-
-    return render_html(view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state()))

@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 from servers.core.cycle_files import opening
 from servers.core.disk import read_json
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
 from servers.core.words import cleaned, escaped_unseen
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, playbook_of
-from servers.playbook.closing import for_wandb
 from servers.playbook.cycles import all_cycles
 from servers.playbook.prose import filled, sources_of
+from servers.playbook.reprints import for_wandb
 from servers.playbook.sources import KINDS, Sources
 
 PAGE_CHARS = 4000
@@ -50,13 +51,13 @@ class PlaybookEntry(Wire):
     """Where the figures come from: the first is the text's '[1]'."""
 
 
-def read_page(workspace: Workspace, task: Task, ref: str, offset: int) -> EvidencePage:
+def read_page(workspace: Workspace, task: Task, services: Services, ref: str, offset: int) -> EvidencePage:
     """A page of what `ref` names, from character `offset` on.
 
     Raises:
         ValueError: the reference names nothing, or the offset lies behind the end.
     """
-    text = escaped_unseen(json.dumps(_document(workspace, task, ref), ensure_ascii=False, indent=1))
+    text = escaped_unseen(json.dumps(_document(workspace, task, services, ref), ensure_ascii=False, indent=1))
     if offset > 0 and offset >= len(text):
         raise ValueError(f"offset {offset} lies behind the end of {ref}, which has {len(text)} characters")
     end = offset + PAGE_CHARS
@@ -65,13 +66,13 @@ def read_page(workspace: Workspace, task: Task, ref: str, offset: int) -> Eviden
     )
 
 
-def _document(workspace: Workspace, task: Task, ref: str) -> dict[str, Any]:
+def _document(workspace: Workspace, task: Task, services: Services, ref: str) -> dict[str, Any]:
     """What may be read: all that a claim can rest on, results that were put aside, and reports for W&B."""
     kind, _, rest = ref.partition(":")
     if kind == "result":
         return _result(workspace, rest)
     if kind == "report":
-        return for_wandb(workspace, task, rest)
+        return for_wandb(workspace, task, services, rest)
     if kind not in KINDS:
         raise ValueError(f"no document of kind {kind!r}; known: {', '.join([*KINDS.values(), RESULT, REPORT])}")
     return Sources(workspace).document(ref)

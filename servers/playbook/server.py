@@ -87,7 +87,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """Show a document that a claim can rest on, or a result that was put aside (result:…), 4000 characters a page.
         An unknown kind lists the known ones. Next: read_evidence from next_offset on, or write_playbook.
         """
-        return read_page(workspace, task, ref, offset)
+        return read_page(workspace, task, services, ref, offset)
 
     @room.reads()
     def search_playbook(

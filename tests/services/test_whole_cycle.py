@@ -91,7 +91,8 @@ def test_wandb_has_a_report_of_each_closed_cycle_once(ran: Ran):
     assert "begin_mine" in begun["displayName"] and "cycle_1" in turned["displayName"]
     assert cycle["wandb_report"].endswith(f"--{turned['id']}")
     draft = (ran.services.artifacts / "wandb" / "report_draft.md").read_text()
-    assert turned["markdown_report_text"] == draft and len(draft) > 3000
+    told = turned["markdown_report_text"].partition("## Money and time")[0]
+    assert draft.startswith(told) and len(told) > 5000
 
 
 def test_each_text_was_asked_of_each_arm_once(ran: Ran):
