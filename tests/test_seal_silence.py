@@ -36,7 +36,8 @@ PASSING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     r'"(?:call|result_digest)": "[0-9a-f-]+"',
     r'"seconds": [0-9.e-]+',
-    r"[0-9.]+ s in the servers",  # these two in the report
+    r'(?s)<section id="costs".*?</section>',  # what the work took, in the report and in its draft
+    r"(?s)## Money and time.*?(?=## Lineage)",
     r'(?<=</td><td class="n">0</td><td class="n">)[0-9.]+(?=</td></tr>)',  # behind a tool's refusals, its seconds
 )
 

@@ -94,6 +94,7 @@ async def test_the_report_is_written_once_with_the_words_of_the_draft_and_its_ad
 
     (written,) = closed.project.reports
     assert first == second == Published(first.url, None)
+    assert f'href="{first.url}"' in closed.world.text("wandb", "report.html")
     assert first.url == await closed.noted() and str(first.url).startswith(f"{PAGES}/{ENTITY}/{PROJECT}/reports/")
     assert without_times(written["markdown_report_text"]) == without_times(
         closed.world.text("wandb", "report_draft.md")

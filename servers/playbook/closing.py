@@ -9,6 +9,7 @@ from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 from servers.playbook.book import Playbook, bring_up_to_date
 from servers.playbook.conclusion import Conclusion, conclude, summary_of
+from servers.playbook.cycles import newest
 from servers.playbook.draft import report_draft
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.failure_cases import write_failure_cases
@@ -55,6 +56,8 @@ def write_report(
     assert facts.summary is not None  # written above
     if at_wandb is not None:
         note(workspace, facts, at_wandb)
+        if cycle == newest(workspace):  # whose page it is
+            render_again(workspace, task, services, cycle)
     return Written(
         verdict=facts.summary["verdict"],
         reason=facts.summary["reason"],

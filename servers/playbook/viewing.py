@@ -85,6 +85,7 @@ def view_of(
         ),
         this=this,
         generated_at=now(),
+        wandb_report=None if facts.wandb_report is None else facts.wandb_report["url"],
         history=history,
         backends=_backends(facts),
         warnings=_warnings(facts),

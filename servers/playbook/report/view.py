@@ -211,6 +211,11 @@ class NewExample(Shown):
     source: str
 
 
+class DroppedExample(Shown):
+    text: str
+    reason: str
+
+
 class AugmentationShown(Shown):
     """The rows that the cycle added to train."""
 
@@ -222,6 +227,9 @@ class AugmentationShown(Shown):
     replayed: int = 0
     dropped: dict[str, int] = {}
     """Rows that a filter refused, by reason."""
+    dropped_examples: list[DroppedExample] = []
+    nothing_came: str | None = None
+    """Why none of them were added; null where some were."""
     rows_before: int
     rows_after: int
     version_after: str
@@ -255,6 +263,8 @@ class CampaignShown(Shown):
     reason: str
     ways: list[WayShown]
     """The best first."""
+    left_out: dict[str, str] = {}
+    """Ways that were not tried, and why."""
 
 
 class SettingChange(Shown):
@@ -450,6 +460,8 @@ class ReportView(Shown):
     dataset: DatasetShown
     this: CycleShown
     generated_at: str
+    wandb_report: str | None = None
+    """Where W&B shows a report of the same cycle."""
     history: list[CycleShown] = []
     backends: list[BackendShown] = []
     warnings: list[str] = []
