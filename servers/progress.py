@@ -6,6 +6,7 @@ not grow is moved on by a hair, and what comes too soon after another is left ou
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
@@ -44,13 +45,14 @@ class Listener:
         if self._gone or since < APART_S:
             return
         is_news = done > self._last or words != self._words
-        value = done if done > self._last else self._last + HAIR
+        value = done if done > self._last else round(self._last + HAIR, 3)
         if (not is_news and since < ANEW_S) or (total is not None and value > total):
             return
         self._last, self._words, self._at = value, words, self._clock()
         try:
             anyio.from_thread.run(self._send, value, total, cleaned(words, WORDS_CHARS))
-        except Exception as error:  # of any kind: a client's connection is no reason for the work to fail
+        # Of any kind: a client that gave up, or whose connection broke, is no reason to stop in the middle of the work.
+        except (Exception, CancelledError) as error:
             self._gone = True
             _log.info("nobody hears of the progress any more: %s", error)
 

@@ -9,6 +9,7 @@ them is overridden here, and nothing else is.
             server.offer(prompt)
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,7 @@ from servers.shelf import NotThere, Shelf
 
 PAGE = 50  # resources in one answer
 MOST_COMPLETIONS = 100  # the protocol's bound
+_CURSOR = re.compile("[1-9][0-9]{0,8}")
 
 Values = Callable[[Mapping[str, str]], Iterable[str]]
 """What an argument may be, best first, given the other arguments."""
@@ -82,6 +84,7 @@ class RoomServer(MCPServer[Any]):
             version=version,
             instructions=instructions,
             log_level="WARNING",
+            subscriptions=False,  # other processes write here too, and nobody could tell a listener what they changed
             middleware=[_by_the_page, *middleware],
         )
         self._shelf, self._refusals, self._words = shelf, refusals, words
@@ -159,7 +162,7 @@ async def _by_the_page(ctx: ServerRequestContext[Any, Any], call_next: CallNext)
     if not isinstance(result, dict):
         return result
     every = result["resources"]
-    start = int(cursor) if isinstance(cursor, str) and cursor.isascii() and cursor.isdigit() else 0
+    start = int(cursor) if isinstance(cursor, str) and _CURSOR.fullmatch(cursor) else 0
     if cursor is not None and not 0 < start < len(every):
         raise MCPError(INVALID_PARAMS, refusal(f"cursor {cleaned(str(cursor), 40)!r} leads nowhere; begin without one"))
     end = start + PAGE

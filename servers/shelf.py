@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -66,7 +67,7 @@ class Document:
     where_missing: str = ""
     """What to do where there is none."""
 
-    @property
+    @cached_property
     def uri(self) -> UriTemplate:
         return UriTemplate.parse(self.template)
 

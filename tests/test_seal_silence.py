@@ -27,6 +27,7 @@ from servers.core.workspace import Workspace
 from servers.eval import judging
 from servers.eval.custody import Custody
 from servers.eval.splits import Side
+from tests.reading_world import Readers
 from tests.workshop import Workshop
 
 KOTONE = load_task("kotone")
@@ -96,8 +97,10 @@ def the_other_way_round(rows: list[Example]) -> list[Example]:
     return [row.model_copy(update={"target": target}) for row, target in zip(rows, mirrored, strict=True)]
 
 
-async def _asked(folder: Path) -> list[Any]:
-    """What every tool returns from the verdict on: through the rest of the cycle, then all that can be read."""
+async def _asked(folder: Path) -> tuple[list[Any], dict[str, str]]:
+    """What every tool returns from the verdict on: through the rest of the cycle, then all that can be read. And what
+    all documents and prompts say.
+    """
     said: list[Any] = []
     async with Workshop(folder) as shop:
 
@@ -121,7 +124,8 @@ async def _asked(folder: Path) -> list[Any]:
         await ask("search_playbook", query="gate")
         opened = await ask("open_cycle", dataset="mine")
         await ask("get_cycle", cycle=opened["cycle"])
-    return said
+    async with Readers(folder) as readers:
+        return said, await readers.everything()
 
 
 def outside(folder: Path) -> dict[str, str]:
@@ -144,6 +148,7 @@ class Looked:
 
     said: str
     files: dict[str, str]
+    """With the documents and prompts, which are files to whoever reads them."""
     kept: dict[str, Any]
 
 
@@ -151,11 +156,11 @@ def looked_at(trained: Path, folder: Path, change: Callable[[list[Example]], lis
     """Judge the candidate on changed sealed rows. The folder is gone afterwards, so that the next can have its name."""
     shutil.copytree(trained, folder)
     with_sealed_rows(folder, change)
-    said = anyio.run(_asked, folder)
+    said, documents = anyio.run(_asked, folder)
     card = DatasetStore(Workspace(folder)).head("mine")
     (kept,) = read_jsonl(Workspace(folder).sealed_dir("mine", card.gate_fingerprint) / "verdicts.jsonl")
     names = {card.gate_fingerprint: "<fingerprint of the sealed rows>", kept["question"]["verdict_id"]: "<verdict>"}
-    files = {name: without_times(text, names) for name, text in outside(folder).items()}
+    files = {name: without_times(text, names) for name, text in (outside(folder) | documents).items()}
     shutil.rmtree(folder)
     return Looked(without_times(json.dumps(said, indent=1), names), files, kept["verdict"])
 
