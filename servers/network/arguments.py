@@ -9,7 +9,7 @@ from servers.network import tokens
 from servers.network.forwarding import parse_proxy
 from servers.network.hosts import parse_bind, parse_origin, parse_public_url
 from servers.network.rooms import ALL, MODULES
-from servers.network.tokens import TokenSource
+from servers.network.tokens import Role, TokenSource
 from servers.words_parser import WordsParser
 
 WHAT = "Run MCP servers on stdin and stdout, or over HTTP. Example: etude serve all --http 127.0.0.1:8321"
@@ -42,10 +42,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def token_sources(asked: argparse.Namespace) -> tuple[TokenSource, ...]:
     """Where the tokens are looked for."""
-    return (
-        TokenSource("read-write", asked.token_env or tokens.TOKEN, asked.token_file),
-        TokenSource("read-only", asked.read_token_env or tokens.READ_TOKEN, asked.read_token_file),
+    named: tuple[tuple[Role, str | None, str, Path | None], ...] = (
+        ("read-write", asked.token_env, tokens.TOKEN, asked.token_file),
+        ("read-only", asked.read_token_env, tokens.READ_TOKEN, asked.read_token_file),
     )
+    return tuple(TokenSource(role, name or usual, name is not None, file) for role, name, usual, file in named)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,6 @@ from starlette.types import Message, Receive
 from servers.network.refused import Refused
 
 MAX_BYTES = 4 * 1024 * 1024  # record_context takes the W&B replies of a whole cycle
-LIMIT_S = 30.0
 ONLY_JSON = "the body is no JSON-RPC message"
 
 
@@ -62,13 +61,12 @@ class Body:
         return again
 
 
-async def read_body(headers: Headers, receive: Receive, max_bytes: int = MAX_BYTES, limit_s: float = LIMIT_S) -> Body:
+async def read_body(headers: Headers, receive: Receive, limit_s: float) -> Body:
     """Read all of a request's body.
 
     Args:
         headers: Of the request.
         receive: Gives the body, piece by piece.
-        max_bytes: How large it may be.
         limit_s: How long all of it may take.
 
     Raises:
@@ -76,8 +74,8 @@ async def read_body(headers: Headers, receive: Receive, max_bytes: int = MAX_BYT
         ClientLeft: it does not come any more.
     """
     declared = headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
-        raise _too_large(max_bytes)
+    if declared.isascii() and declared.isdigit() and int(declared) > MAX_BYTES:
+        raise _too_large()
     content = bytearray()
     try:
         with anyio.fail_after(limit_s):
@@ -86,8 +84,8 @@ async def read_body(headers: Headers, receive: Receive, max_bytes: int = MAX_BYT
                 if message["type"] != "http.request":
                     raise ClientLeft
                 content += message.get("body", b"")
-                if len(content) > max_bytes:
-                    raise _too_large(max_bytes)
+                if len(content) > MAX_BYTES:
+                    raise _too_large()
                 if not message.get("more_body", False):
                     break
     except TimeoutError:
@@ -95,9 +93,8 @@ async def read_body(headers: Headers, receive: Receive, max_bytes: int = MAX_BYT
     return Body(bytes(content), _parsed(bytes(content)) if content else None)
 
 
-def _too_large(max_bytes: int) -> Refused:
-    # The rest of it is not read, so the connection cannot be used again.
-    return Refused(413, f"the body is larger than {max_bytes} bytes; send less at once", {"Connection": "close"})
+def _too_large() -> Refused:
+    return Refused(413, f"the body is larger than {MAX_BYTES} bytes; send less at once")
 
 
 def _parsed(content: bytes) -> Mapping[str, Any]:

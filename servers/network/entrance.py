@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 ALLOWED = "DELETE, GET, POST"
 LISTEN = "subscriptions/listen"  # the request of the newest protocol whose answer is a stream without end
+BODY_LIMIT_S = 30.0
 BURST, PER_S = 240, 40.0  # of one token at one address: a cycle is 70 calls, an agent makes some 20 a second
 BURST_REFUSED, PER_S_REFUSED = 60, 1.0  # of one address that is refused
 TOO_OFTEN = "too many requests; wait {} s"
@@ -98,11 +99,11 @@ class Entrance:
         body = Body(b"", None)
         if not is_stream:
             with self.traffic.request(is_stream=False):
-                body = await read_body(headers, receive)
+                body = await read_body(headers, receive, BODY_LIMIT_S)
             line.message = " ".join(word for word in (body.method, body.tool) if word)
             refuse_change(role, body, mounted.readable)
             is_stream = body.method == LISTEN
-            self.traffic.refuse_more(is_stream)
+            self.traffic.refuse_more(is_stream, body.method)
         if role is not None:
             scope = {**scope, "user": bearer(role)}
         with self.traffic.request(is_stream) as waiting:

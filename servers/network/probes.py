@@ -31,7 +31,7 @@ class Probes:
     """
 
     def __init__(self, settings: Settings, traffic: Traffic, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._traffic, self._clock = settings, traffic, clock
+        self._settings, self._traffic, self.clock = settings, traffic, clock
         self._found: tuple[float, list[str]] | None = None
 
     async def answer(self, path: str) -> Response | None:
@@ -46,8 +46,8 @@ class Probes:
         return JSONResponse({"status": "ready"})
 
     async def _look(self) -> list[str]:
-        if self._found is None or self._clock() - self._found[0] > KEPT_S:
-            self._found = (self._clock(), await to_thread.run_sync(self._reasons))
+        if self._found is None or self.clock() - self._found[0] > KEPT_S:
+            self._found = (self.clock(), await to_thread.run_sync(self._reasons))
         return self._found[1]
 
     def _reasons(self) -> list[str]:

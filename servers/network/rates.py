@@ -30,3 +30,6 @@ class Rates:
         if len(self._levels) > MAX_KEPT:
             self._levels.popitem(last=False)
         return 0 if level >= 1 else max(1, ceil((1 - level) / self._per_s))
+
+    def __len__(self) -> int:
+        return len(self._levels)

@@ -7,13 +7,12 @@ at once.
 """
 
 import asyncio
-import logging
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 
 import anyio
 import uvicorn
@@ -21,8 +20,6 @@ import uvicorn
 from servers.network.entrance import Entrance
 from servers.network.patience import PatientProtocol
 from servers.network.request_log import say
-
-logger = logging.getLogger(__name__)
 
 GRACE_S = 25.0  # longer than a tool waits for a job, shorter than supervisors wait before they kill
 MAX_CONNECTIONS = 512
@@ -63,28 +60,34 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(
-    entrance: Entrance, bound: socket.socket, stop: anyio.Event, on_start: Callable[[], None], grace_s: float = GRACE_S
-) -> int:
+@dataclass(frozen=True)
+class House:
+    """What is served, where, and what is said when it is."""
+
+    entrance: Entrance
+    bound: socket.socket
+    greeting: str
+
+
+async def serve(house: House, stop: anyio.Event, on_start: Callable[[], None], grace_s: float = GRACE_S) -> int:
     """Serve until `stop` is set, and let what is under way finish.
 
     Args:
-        entrance: What answers.
-        bound: Where to listen.
+        house: What, and where.
         stop: Set to end.
         on_start: Called when requests are taken.
         grace_s: For calls under way.
 
     Returns:
-        How many calls were cut off. Their threads still work, so the process has to be left without waiting for them.
+        How many calls were cut off. Their threads still work: the process has to be left without waiting for them.
     """
-    traffic, cut = entrance.traffic, 0
+    traffic = house.entrance.traffic
     async with AsyncExitStack() as stack:
-        for mounted in entrance.mounted.values():
+        for mounted in house.entrance.mounted.values():
             await stack.enter_async_context(mounted.manager.run())
-        server = _Server(entrance)
+        server = _Server(house.entrance)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [bound])
+            tasks.start_soon(server.serve, [house.bound])
             await server.listens.wait()
             on_start()
             await stop.wait()
@@ -99,26 +102,26 @@ async def serve(
     return cut
 
 
-def run(entrance: Entrance, bound: socket.socket, on_start: Callable[[], None]) -> int:
+def run(prepare: Callable[[], Awaitable[House]]) -> int:
     """Serve until a signal says to stop; the exit code."""
 
     async def until_stopped() -> int:
-        stop = anyio.Event()
+        house, stop = await prepare(), anyio.Event()
 
         def on_signal(number: int) -> None:
             if stop.is_set():
                 say("etude: stopped at once")
                 os._exit(128 + number)
-            under_way = entrance.traffic.calls
-            say(f"etude: stopping; {under_way} calls under way have {GRACE_S:g} s" if under_way else "etude: stopping")
+            under_way = house.entrance.traffic.calls
+            say(
+                f"etude: stopping; calls under way ({under_way}) have {GRACE_S:g} s" if under_way else "etude: stopping"
+            )
             stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-        cut = await serve(entrance, bound, stop, on_start)
-        if cut:
-            say(f"etude: {cut} calls were cut off; the same calls go on from what is on disk")
-            sys.stderr.flush()
+        if cut := await serve(house, stop, lambda: say(house.greeting)):
+            say(f"etude: stopped; calls cut off: {cut}; the same calls go on from what is on disk")
             os._exit(0)
         say("etude: stopped")
         return 0

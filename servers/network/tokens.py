@@ -54,6 +54,8 @@ class TokenSource:
 
     role: Role
     variable: str
+    is_named: bool = False
+    """Whether the variable was asked for, so that it has to be set."""
     file: Path | None = None
 
     def read(self, environment: MutableMapping[str, str]) -> str | None:
@@ -65,7 +67,9 @@ class TokenSource:
         given = environment.pop(self.variable, None)
         if self.file is not None:
             return _fit(_read_private(self.file), str(self.file))
-        return _fit(given, self.variable) if given else None
+        if given is None and self.is_named:
+            raise ValueError(f"the variable {self.variable!r} is not set; export it, or leave its option out")
+        return None if given is None else _fit(given, self.variable)
 
 
 def read_tokens(sources: tuple[TokenSource, ...], environment: MutableMapping[str, str]) -> Tokens:

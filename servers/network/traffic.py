@@ -11,6 +11,7 @@ from servers.network.refused import Refused
 
 MAX_REQUESTS = 32  # at once; a tool takes a thread, and two of them wait for the same lock anyway
 MAX_STREAMS = 128  # of clients that only listen
+NEW_WORK = frozenset({"initialize", "server/discover", "tools/call"})
 STOPPING = "the server is being stopped; try again in a moment"
 BUSY = "too much is asked at once; try again in a moment"
 
@@ -37,13 +38,18 @@ class Traffic:
             self.calls -= 1
             self._change()
 
-    def refuse_more(self, is_stream: bool = False) -> None:
+    def refuse_more(self, is_stream: bool, method: str | None = None) -> None:
         """Refuse a request for which there is no room.
+
+        Args:
+            is_stream: Whether its client only listens.
+            method: Of the protocol, where the request was read. A server that is closing still says what clients ask
+                about work under way.
 
         Raises:
             Refused: the server is closing, or has enough to do.
         """
-        if self.is_closing:
+        if self.is_closing and (is_stream or method in NEW_WORK):
             raise Refused(503, STOPPING, {"Retry-After": "5", "Connection": "close"})
         if len(self._streams) >= MAX_STREAMS if is_stream else len(self._requests) >= MAX_REQUESTS:
             raise Refused(503, BUSY, {"Retry-After": "1"})
