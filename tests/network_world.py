@@ -52,20 +52,25 @@ class Served:
         ):
             yield client
 
-    async def ask(
-        self,
-        message: Any = HELLO,
-        path: str = "/mcp",
-        token: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        method: str = "POST",
-        **more: Any,
-    ) -> httpx2.Response:
-        """One request, as it is."""
-        body = {} if more or method != "POST" else {"json": message}
-        async with httpx2.AsyncClient(timeout=LIMIT_S) as http:
-            given = ACCEPT | bearer(token) | dict(headers or {})
-            return await http.request(method, self.url + path, headers=given, **body, **more)
+    async def ask(self, message: Any = HELLO, path: str = "/mcp", **how: Any) -> httpx2.Response:
+        """One request, as it is; see `ask`."""
+        return await ask(self.url, message, path, **how)
+
+
+async def ask(
+    url: str,
+    message: Any = HELLO,
+    path: str = "/mcp",
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    method: str = "POST",
+    **more: Any,
+) -> httpx2.Response:
+    """One request to a server, as it is."""
+    body = {} if more or method != "POST" else {"json": message}
+    async with httpx2.AsyncClient(timeout=LIMIT_S) as http:
+        given = ACCEPT | bearer(token) | dict(headers or {})
+        return await http.request(method, url + path, headers=given, **body, **more)
 
 
 def bearer(token: str | None) -> dict[str, str]:

@@ -1,15 +1,10 @@
 """`etude serve`: its words, what it refuses to start with, and how its processes end."""
 
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -22,13 +17,10 @@ from servers.network.__main__ import run
 from servers.network.arguments import parse, token_sources
 from servers.network.tokens import Tokens, read_tokens
 from tests.doubles.reverse_proxy import ReverseProxy
+from tests.network_process import LIMIT_S, ROOT, SERVE, started
 from tests.network_world import ACCEPT, BOTH, HELLO, READER, SECRET, bearer, open_house
 from tests.test_network import names
 from tests.workshop import call
-
-ROOT = Path(__file__).parent.parent
-SERVE = [sys.executable, "-m", "agent.cli", "serve"]
-LIMIT_S = 30
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -164,55 +156,6 @@ async def test_it_works_behind_a_reverse_proxy_that_shows_it_under_a_prefix(
     assert ready.json() == {"status": "ready"}
     assert stranger.status_code == 401 and "www-authenticate" in stranger.headers
     assert "203.0.113.9 read-write POST" in capsys.readouterr().err
-
-
-class Process:
-    """`etude serve` as a process of its own."""
-
-    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
-        self.process, self._log = process, log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def wait_for(self, words: str) -> str:
-        """The log, once it holds some words."""
-        deadline = time.monotonic() + LIMIT_S
-        while not re.search(words, self.log):
-            assert time.monotonic() < deadline and self.process.poll() is None, self.log
-            time.sleep(0.02)
-        return self.log
-
-    @property
-    def url(self) -> str:
-        found = re.search(r"serving (http://\S+)/mcp", self.wait_for("next:"))
-        assert found
-        return found[1]
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(LIMIT_S)
-
-
-@contextmanager
-def started(folder: Path, *words: str, **environment: str) -> Iterator[Process]:
-    log = folder / "serve.log"
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            [*SERVE, *words, "--artifacts", str(folder / "artifacts")],
-            cwd=ROOT,
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-    with process:
-        try:
-            yield Process(process, log)
-        finally:
-            process.kill()
 
 
 def test_a_server_says_where_it_is_who_may_in_and_what_to_type_next(tmp_path: Path):

@@ -69,7 +69,7 @@ class House:
     greeting: str
 
 
-async def serve(house: House, stop: anyio.Event, on_start: Callable[[], None], grace_s: float = GRACE_S) -> int:
+async def serve(house: House, stop: anyio.Event, on_start: Callable[[], None], grace_s: float) -> int:
     """Serve until `stop` is set, and let what is under way finish.
 
     Args:
@@ -102,8 +102,8 @@ async def serve(house: House, stop: anyio.Event, on_start: Callable[[], None], g
     return cut
 
 
-def run(prepare: Callable[[], Awaitable[House]]) -> int:
-    """Serve until a signal says to stop; the exit code."""
+def run(prepare: Callable[[], Awaitable[House]], grace_s: float = GRACE_S) -> int:
+    """Serve until a signal says to stop, and then for at most `grace_s` seconds; the exit code."""
 
     async def until_stopped() -> int:
         house, stop = await prepare(), anyio.Event()
@@ -114,13 +114,13 @@ def run(prepare: Callable[[], Awaitable[House]]) -> int:
                 os._exit(128 + number)
             under_way = house.entrance.traffic.calls
             say(
-                f"etude: stopping; calls under way ({under_way}) have {GRACE_S:g} s" if under_way else "etude: stopping"
+                f"etude: stopping; calls under way ({under_way}) have {grace_s:g} s" if under_way else "etude: stopping"
             )
             stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
-        if cut := await serve(house, stop, lambda: say(house.greeting)):
+        if cut := await serve(house, stop, lambda: say(house.greeting), grace_s):
             say(f"etude: stopped; calls cut off: {cut}; the same calls go on from what is on disk")
             os._exit(0)
         say("etude: stopped")
