@@ -9,7 +9,7 @@ TRAIN_READY := $(TRAIN)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test test-services test-train test-browser check docs bench bench-train chaos proof setup setup-train
+.PHONY: cycle test test-services test-train test-browser conformance check docs bench bench-train chaos proof setup setup-train
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
@@ -24,6 +24,9 @@ test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
 
 test-browser: $(VENV)/.browser-ready  ## the pages in a real browser: needs Chromium and its driver (on Debian: chromium chromium-driver)
 	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+conformance: $(READY)  ## the MCP conformance suite against every server over HTTP: needs npx
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import VERSION
-from agent.endpoints import ROOMS, Endpoint, own_servers, place, read_endpoints
+from agent.endpoints import Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
 from agent.usage import USAGE, WORDS, overview, parser_of, unknown
 from agent.wandb_server import official
@@ -51,10 +51,8 @@ def run(words: Sequence[str]) -> int:
     if program := WORDS[word].program:
         _become([*program, *options])
     arguments = parser_of(word).parsed(options)
-    if word in ("serve", "report"):
+    if word == "report":
         where = place(arguments.artifacts, arguments.task, arguments.config)
-        if word == "serve":
-            _become(["-m", ROOMS[arguments.name], *where])
         _become([*REPORT, *([arguments.cycle] if arguments.cycle else []), *where])
     try:
         settings = _settings(arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.brain import Brain
 from agent.desk import Desk, StepFailed
 from agent.journal import Journal
-from agent.outcome import STAND_IN, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
+from agent.outcome import STAND_INS, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
 from agent.replies import CycleState, Prepared, Summary, TaskReply
 from agent.screen import announce, conclude
 from agent.wandb_names import RUNS
@@ -149,6 +149,6 @@ class Run:
         server = self._desk.sessions.server_of(RUNS)
         return BackendsPart(
             brain=self._brain.name,
-            wandb_mcp="stand-in" if server.says_it_is == STAND_IN else "official",
+            wandb_mcp="stand-in" if server.says_it_is in STAND_INS else "official",
             **prepared.backends.model_dump(),
         )

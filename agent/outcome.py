@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.brain import Spent
 from agent.replies import CampaignShown, GateShown, Metrics, Rows, Summary
 
-STAND_IN = "etude-wandb-local"  # the name in the stand-in's handshake
+STAND_INS = (
+    "etude-wandb-local",
+    "etude",
+)  # names in the handshake: the stand-in's, and of the server that has all tools
 
 
 class _Part(BaseModel):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import VERSION
-from agent.endpoints import ROOMS
 
 USAGE = 2  # exit code for words that make no sense
 
@@ -42,7 +41,7 @@ GROUPS = {
     ),
     "MCP": (
         Word("client-config", "add the servers to a chat client", ("-m", "servers.clients")),
-        Word("serve", "run one of the MCP servers on stdin and stdout"),
+        Word("serve", "run MCP servers on stdin and stdout, or over HTTP", ("-m", "servers.network")),
         Word("tools", "list the servers' tools"),
     ),
 }
@@ -114,7 +113,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser_of(word: str) -> Parser:
     """The parser of a word that is read here."""
-    return {"cycle": _cycle, "tools": _tools, "serve": _serve, "report": _report}[word]()
+    return {"cycle": _cycle, "tools": _tools, "report": _report}[word]()
 
 
 def _cycle() -> Parser:
@@ -148,15 +147,6 @@ def _tools() -> Parser:
     parser.add_argument("--json", action="store_true", help="each server's full tools/list, on stdout")
     _where(parser)
     _server_list(parser)
-    return parser
-
-
-def _serve() -> Parser:
-    parser = Parser(
-        "serve", "Run one of the MCP servers on stdin and stdout.", "etude serve eval --artifacts artifacts"
-    )
-    parser.add_argument("name", metavar="NAME", choices=list(ROOMS), help=", ".join(ROOMS))
-    _where(parser)
     return parser
 
 

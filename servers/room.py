@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from mcp import MCPError
+from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts import Prompt
@@ -76,7 +77,7 @@ class Room:
             words=self.words,
             instructions=instructions,
             version=VERSION,
-            middleware=[self._on_message],
+            middleware=[self.on_message],
         )
         self._arguments: dict[str, list[str]] = {}
 
@@ -166,7 +167,7 @@ class Room:
 
         return declare
 
-    async def _on_message(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def on_message(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Refuse arguments that no tool knows (the SDK would drop them silently), bound refusals, log every call."""
         if ctx.method != "tools/call" or ctx.params is None:
             return await call_next(ctx)
@@ -234,12 +235,16 @@ def serve(room: str, what: str, build: Callable[[Workspace, Task, Services], Roo
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build(workspace, task, services))
+    run_stdio(lambda: build(workspace, task, services).server)
     return 0
 
 
-def run_stdio(build: Callable[[], Room]) -> None:
+def run_stdio(build: Callable[[], MCPServer[Any]]) -> None:
     """Serve what `build` makes over stdio until the client leaves."""
-    # Before the server is built: the SDK would set up a handler that draws boxes 80 columns wide.
+    log_plainly()
+    build().run("stdio")
+
+
+def log_plainly() -> None:
+    """Log one line a message, to stderr. Before a server is built: the SDK would draw boxes 80 columns wide."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    build().server.run("stdio")

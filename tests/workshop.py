@@ -1,5 +1,6 @@
 """All five real servers in memory over one artifacts folder, for tests that work by hand; and how a tool is called."""
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,10 @@ class Workshop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    def use(self, client: Client, tools: Iterable[str]) -> None:
+        """Have one client for all tools, instead of those that `async with` connects."""
+        self._owner = dict.fromkeys(tools, client)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's typed result; AssertionError with its words where it refused."""

@@ -3,6 +3,8 @@
 from servers.core.wire import Wire
 
 STAND_IN = "etude-wandb-local"  # how the W&B stand-in names itself in its handshake
+TOGETHER = "etude"  # how the server names itself that has all of our tools, those of the stand-in among them
+STAND_INS = (STAND_IN, TOGETHER)
 
 
 class Backends(Wire):

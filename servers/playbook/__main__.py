@@ -25,7 +25,7 @@ def main() -> int:
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build_room(workspace, task, Services.here(settings)))
+    run_stdio(lambda: build_room(workspace, task, Services.here(settings)).server)
     return 0
 
 

@@ -7,7 +7,7 @@ control characters gone. Where a failure can be looked up (`trace_url`) is all t
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from servers.core.backends import STAND_IN
+from servers.core.backends import STAND_INS
 from servers.core.cycle_files import document
 from servers.core.disk import canonical, digest, now
 from servers.core.evaluations import Evaluation, ScoredRow
@@ -114,7 +114,7 @@ def snapshot_from(
         "server": {
             "name": cleaned(server.name, 100),
             "version": cleaned(server.version, 100),
-            "kind": "stand-in" if server.name == STAND_IN else "official",
+            "kind": "stand-in" if server.name in STAND_INS else "official",
         },
         "eval_summary": {run_of.model: _figures(run, run_of) for run in runs if (run_of := of_cycle.get(run.run_id))},
         "failures_top_k": failures[:TOP_FAILURES],

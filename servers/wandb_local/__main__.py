@@ -14,7 +14,7 @@ def main() -> int:
     except ValueError as error:
         print(f"etude: {error}", file=sys.stderr)
         return 2
-    run_stdio(lambda: build_room(Workspace(settings.artifacts)))
+    run_stdio(lambda: build_room(Workspace(settings.artifacts)).server)
     return 0
 
 
