@@ -360,6 +360,16 @@ def test_our_own_entry_is_brought_up_to_date_with_what_was_added_to_it(client: s
     assert "brought up to date" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("client", WITH_FILE)
+def test_our_own_entry_follows_to_another_address(client: str):
+    """Ours: what Étude's token opens is ours, so it is renewed without being asked."""
+    assert run([client, "--write", "--file", "f", "--url", "https://old.example.org"]) == 0
+    assert run([client, "--write", "--file", "f", "--url", "https://new.example.org"]) == 0
+    assert "old.example.org" not in Path("f").read_text()
+    assert run([client, "--write", "--file", "f"]) == 0
+    assert "new.example.org" not in Path("f").read_text()
+
+
 @pytest.mark.parametrize(
     ("client", "text", "said"),
     [

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from servers.clients.entries import input_id
 from servers.clients.wanted import KEYS, QUIET, SETTINGS, TOKEN
 
 HIDDEN = "(not shown)"
@@ -64,10 +65,14 @@ def _one(name: str, old: Any, new: dict[str, Any], may_replace: bool) -> Merged:
 
 
 def is_ours(entry: Any) -> bool:
-    """Whether an entry starts one of Étude's servers, or something for one by Étude's own wrapper."""
+    """Whether an entry starts one of Étude's servers, or anything by Étude's wrapper, or is opened by Étude's token."""
     if not isinstance(entry, dict) or not isinstance(entry.get("args", []), list):
         return False
     words = [str(entry.get("command", "")), *map(str, entry.get("args", []))]
+    if any(
+        TOKEN in str(said) or input_id(TOKEN) in str(said) for said in (entry.get("headers"), entry.get("api_key_env"))
+    ):
+        return True
     starts = PurePath(words[0]).name == "etude" and words[1:2] == ["serve"]
     return starts or any(
         first == "-m" and (second == "agent.cli" or second.startswith("servers.")) for first, second in pairwise(words)
