@@ -16,7 +16,7 @@ from mcp import Client, StdioServerParameters
 from agent import wandb_server
 from servers.clients import text_file, wanted
 from servers.clients.command import run
-from servers.clients.known import CLIENTS
+from servers.clients.known import CLIENTS, MOVED
 
 SECRET = "a-key-that-must-show-nowhere-0123456789"
 WITH_FILE = [name for name, client in CLIENTS.items() if client.format is not None]
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "project")
-    for name in (*wanted.SETTINGS, wanted.TOKEN):
+    for name in (*wanted.SETTINGS, *MOVED.values(), wanted.TOKEN):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
 
@@ -73,6 +73,21 @@ async def test_a_written_entry_starts_its_server(client: str, home: Path, capsys
     assert f"--artifacts={Path('a').resolve()}" in entry["args"]
     shown = capsys.readouterr()
     assert SECRET not in shown.out + shown.err + Path("c.conf").read_text()
+
+
+def test_blanks_in_a_path_stay_in_it(home: Path, monkeypatch):
+    """Bug: Vibe splits a command at its blanks, as a shell does."""
+    linked = home / "my tools"
+    linked.mkdir()
+    (linked / "etude").symlink_to(Path(sys.executable).with_name("etude"))
+    (linked / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(linked / "python"))
+
+    run(["vibe", "--each", "--write", "--file", "f", "--artifacts", "a b"])
+    run(["vibe", "--each", "--write", "--file", "f", "--artifacts", "c d"])
+
+    entry = parsed("vibe", Path("f").read_text())["etude-playbook"]
+    assert entry["command"] == [str(linked / "etude")] and f"--artifacts={Path('c d').resolve()}" in entry["args"]
 
 
 @pytest.mark.anyio
@@ -243,19 +258,26 @@ def test_a_sealed_folder_that_would_move_is_refused(capsys):
 
 def test_places_are_those_of_each_system():
     """Ours: as each client documents them."""
-    desktop, code = CLIENTS["claude-desktop"], CLIENTS["vscode"]
-    home, data = Path("/home/me"), "/roaming"
-    assert (
-        desktop.place("user", home, "darwin") == home / "Library/Application Support/Claude/claude_desktop_config.json"
-    )
-    assert desktop.place("user", home, "win32", data) == Path("/roaming/Claude/claude_desktop_config.json")
-    assert code.place("user", home, "linux") == home / ".config/Code/User/mcp.json"
-    assert [CLIENTS[name].place("project", home) for name in ("claude-code", "cursor", "vscode", "vibe")] == [
+    desktop, code, home = CLIENTS["claude-desktop"], CLIENTS["vscode"], Path.home()
+    mac = home / "Library/Application Support"
+    assert desktop.place("user", {}, "darwin") == mac / "Claude/claude_desktop_config.json"
+    assert desktop.place("user", {"APPDATA": "/data"}, "win32") == Path("/data/Claude/claude_desktop_config.json")
+    assert code.place("user", {}, "linux") == home / ".config/Code/User/mcp.json"
+    assert [CLIENTS[name].place("project", {}) for name in ("claude-code", "cursor", "vscode", "vibe")] == [
         Path(".mcp.json"),
         Path(".cursor/mcp.json"),
         Path(".vscode/mcp.json"),
         Path(".vibe/config.toml"),
     ]
+
+
+def test_a_client_that_was_moved_is_found():
+    """Ours: by the variable by which each client is told to keep its files elsewhere."""
+    moved = {"CLAUDE_CONFIG_DIR": "/c", "VIBE_HOME": "/v", "XDG_CONFIG_HOME": "/x"}
+    assert CLIENTS["claude-code"].place("user", moved) == Path("/c/.claude.json")
+    assert CLIENTS["claude-code"].skill_place("user", moved) == Path("/c/skills/etude")
+    assert CLIENTS["vibe"].place("user", moved) == Path("/v/config.toml")
+    assert CLIENTS["claude-desktop"].place("user", moved, "linux") == Path("/x/Claude/claude_desktop_config.json")
 
 
 @pytest.mark.parametrize("client", WITH_FILE)
@@ -320,7 +342,10 @@ def test_an_entry_of_somebody_elses_is_shown_and_left_alone(capsys):
     """Ours: exit code 1, what differs, and no value of theirs that may be a secret."""
     theirs = {
         "command": "node",
-        "args": ["s.js", "--api-key", SECRET, f"--token={SECRET}", f"https://u:{SECRET}@h/?k={SECRET}"],
+        "args": [
+            *("s.js", "--api-key", SECRET, f"--token={SECRET}", f"https://u:{SECRET}@h/?k={SECRET}", "-p", SECRET),
+            *("-H", f"Authorization: Bearer {SECRET}", "sh", "-c", f"API_KEY={SECRET} run", "--auth", "short"),
+        ],
         "env": {"K": SECRET},
         "headers": {"Authorization": f"Bearer {SECRET}"},
         "odd": [SECRET],
@@ -332,7 +357,8 @@ def test_an_entry_of_somebody_elses_is_shown_and_left_alone(capsys):
 
     shown = capsys.readouterr()
     assert (code, shown.out, file.read_bytes()) == (1, "", before)
-    assert '-  "command": "node"' in shown.err and "--replace" in shown.err and SECRET not in shown.err
+    assert '-  "command": "node"' in shown.err and "--replace" in shown.err
+    assert SECRET not in shown.err and '"short"' not in shown.err
 
     assert run(["cursor", "--write", "--scope", "project", "--replace"]) == 0
     assert parsed("cursor", file.read_text())["etude"]["args"][0] == "serve"
