@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from agent import wandb_server
+from agent.endpoints import read_endpoints
 from servers.clients import text_file, wanted
 from servers.clients.command import run
 from servers.clients.known import CLIENTS, MOVED
@@ -386,6 +387,18 @@ def test_our_own_entry_is_brought_up_to_date_with_what_was_added_to_it(client: s
     assert "brought up to date" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("client", ["claude-desktop", "claude-code"])
+def test_the_loop_itself_reads_what_was_written(client: str, monkeypatch):
+    """Ours: `etude cycle --mcp FILE` takes the file of a client, references included."""
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    run([client, "--write", "--file", "f"])
+
+    endpoints = read_endpoints(Path("f"), {"WANDB_API_KEY": SECRET})
+
+    assert list(endpoints) == ["etude", "wandb"]
+    assert SECRET in str(endpoints) or client == "claude-desktop"
+
+
 @pytest.mark.parametrize("client", WITH_FILE)
 def test_our_own_entry_follows_to_another_address(client: str):
     """Ours: what Étude's token opens is ours, so it is renewed without being asked."""
@@ -426,6 +439,14 @@ def test_a_damaged_file_is_refused_with_its_place_and_left_alone(
         said = "'inputs' is no list"
     assert (code, shown.out, Path("f").read_text(), sorted(p.name for p in Path().iterdir())) == (2, "", text, ["f"])
     assert said in shown.err and "nothing was written" in shown.err
+
+
+def test_a_link_to_itself_is_refused(capsys):
+    """Ours: one line, as for any file that cannot be read."""
+    Path("f").symlink_to("f")
+
+    assert run(["cursor", "--write", "--file", "f"]) == 2
+    assert capsys.readouterr().err.startswith("etude client-config: cannot read 'f'")
 
 
 def test_bytes_that_are_no_text_are_refused(capsys):
