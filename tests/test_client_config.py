@@ -14,9 +14,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from agent import wandb_server
+from agent.endpoints import read_endpoints
 from servers.clients import text_file, wanted
 from servers.clients.command import run
-from servers.clients.known import CLIENTS
+from servers.clients.known import CLIENTS, MOVED
 
 SECRET = "a-key-that-must-show-nowhere-0123456789"
 WITH_FILE = [name for name, client in CLIENTS.items() if client.format is not None]
@@ -30,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "project")
-    for name in (*wanted.SETTINGS, wanted.TOKEN):
+    for name in (*wanted.SETTINGS, *MOVED.values(), wanted.TOKEN):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
 
@@ -73,6 +74,21 @@ async def test_a_written_entry_starts_its_server(client: str, home: Path, capsys
     assert f"--artifacts={Path('a').resolve()}" in entry["args"]
     shown = capsys.readouterr()
     assert SECRET not in shown.out + shown.err + Path("c.conf").read_text()
+
+
+def test_blanks_in_a_path_stay_in_it(home: Path, monkeypatch):
+    """Bug: Vibe splits a command at its blanks, as a shell does."""
+    linked = home / "my tools"
+    linked.mkdir()
+    (linked / "etude").symlink_to(Path(sys.executable).with_name("etude"))
+    (linked / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(linked / "python"))
+
+    run(["vibe", "--each", "--write", "--file", "f", "--artifacts", "a b"])
+    run(["vibe", "--each", "--write", "--file", "f", "--artifacts", "c d"])
+
+    entry = parsed("vibe", Path("f").read_text())["etude-playbook"]
+    assert entry["command"] == [str(linked / "etude")] and f"--artifacts={Path('c d').resolve()}" in entry["args"]
 
 
 @pytest.mark.anyio
@@ -243,19 +259,26 @@ def test_a_sealed_folder_that_would_move_is_refused(capsys):
 
 def test_places_are_those_of_each_system():
     """Ours: as each client documents them."""
-    desktop, code = CLIENTS["claude-desktop"], CLIENTS["vscode"]
-    home, data = Path("/home/me"), "/roaming"
-    assert (
-        desktop.place("user", home, "darwin") == home / "Library/Application Support/Claude/claude_desktop_config.json"
-    )
-    assert desktop.place("user", home, "win32", data) == Path("/roaming/Claude/claude_desktop_config.json")
-    assert code.place("user", home, "linux") == home / ".config/Code/User/mcp.json"
-    assert [CLIENTS[name].place("project", home) for name in ("claude-code", "cursor", "vscode", "vibe")] == [
+    desktop, code, home = CLIENTS["claude-desktop"], CLIENTS["vscode"], Path.home()
+    mac = home / "Library/Application Support"
+    assert desktop.place("user", {}, "darwin") == mac / "Claude/claude_desktop_config.json"
+    assert desktop.place("user", {"APPDATA": "/data"}, "win32") == Path("/data/Claude/claude_desktop_config.json")
+    assert code.place("user", {}, "linux") == home / ".config/Code/User/mcp.json"
+    assert [CLIENTS[name].place("project", {}) for name in ("claude-code", "cursor", "vscode", "vibe")] == [
         Path(".mcp.json"),
         Path(".cursor/mcp.json"),
         Path(".vscode/mcp.json"),
         Path(".vibe/config.toml"),
     ]
+
+
+def test_a_client_that_was_moved_is_found():
+    """Ours: by the variable by which each client is told to keep its files elsewhere."""
+    moved = {"CLAUDE_CONFIG_DIR": "/c", "VIBE_HOME": "/v", "XDG_CONFIG_HOME": "/x"}
+    assert CLIENTS["claude-code"].place("user", moved) == Path("/c/.claude.json")
+    assert CLIENTS["claude-code"].skill_place("user", moved) == Path("/c/skills/etude")
+    assert CLIENTS["vibe"].place("user", moved) == Path("/v/config.toml")
+    assert CLIENTS["claude-desktop"].place("user", moved, "linux") == Path("/x/Claude/claude_desktop_config.json")
 
 
 @pytest.mark.parametrize("client", WITH_FILE)
@@ -320,7 +343,10 @@ def test_an_entry_of_somebody_elses_is_shown_and_left_alone(capsys):
     """Ours: exit code 1, what differs, and no value of theirs that may be a secret."""
     theirs = {
         "command": "node",
-        "args": ["s.js", "--api-key", SECRET, f"--token={SECRET}", f"https://u:{SECRET}@h/?k={SECRET}"],
+        "args": [
+            *("s.js", "--api-key", SECRET, f"--token={SECRET}", f"https://u:{SECRET}@h/?k={SECRET}", "-p", SECRET),
+            *("-H", f"Authorization: Bearer {SECRET}", "sh", "-c", f"API_KEY={SECRET} run", "--auth", "short"),
+        ],
         "env": {"K": SECRET},
         "headers": {"Authorization": f"Bearer {SECRET}"},
         "odd": [SECRET],
@@ -332,7 +358,8 @@ def test_an_entry_of_somebody_elses_is_shown_and_left_alone(capsys):
 
     shown = capsys.readouterr()
     assert (code, shown.out, file.read_bytes()) == (1, "", before)
-    assert '-  "command": "node"' in shown.err and "--replace" in shown.err and SECRET not in shown.err
+    assert '-  "command": "node"' in shown.err and "--replace" in shown.err
+    assert SECRET not in shown.err and '"short"' not in shown.err
 
     assert run(["cursor", "--write", "--scope", "project", "--replace"]) == 0
     assert parsed("cursor", file.read_text())["etude"]["args"][0] == "serve"
@@ -358,6 +385,28 @@ def test_our_own_entry_is_brought_up_to_date_with_what_was_added_to_it(client: s
     assert f"--artifacts={Path('new').resolve()}" in entry["args"]
     assert (entry["disabled"], entry["env"]) == (True, {"MINE": "1"})
     assert "brought up to date" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("client", ["claude-desktop", "claude-code"])
+def test_the_loop_itself_reads_what_was_written(client: str, monkeypatch):
+    """Ours: `etude cycle --mcp FILE` takes the file of a client, references included."""
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    run([client, "--write", "--file", "f"])
+
+    endpoints = read_endpoints(Path("f"), {"WANDB_API_KEY": SECRET})
+
+    assert list(endpoints) == ["etude", "wandb"]
+    assert SECRET in str(endpoints) or client == "claude-desktop"
+
+
+@pytest.mark.parametrize("client", WITH_FILE)
+def test_our_own_entry_follows_to_another_address(client: str):
+    """Ours: what Étude's token opens is ours, so it is renewed without being asked."""
+    assert run([client, "--write", "--file", "f", "--url", "https://old.example.org"]) == 0
+    assert run([client, "--write", "--file", "f", "--url", "https://new.example.org"]) == 0
+    assert "old.example.org" not in Path("f").read_text()
+    assert run([client, "--write", "--file", "f"]) == 0
+    assert "new.example.org" not in Path("f").read_text()
 
 
 @pytest.mark.parametrize(
@@ -390,6 +439,14 @@ def test_a_damaged_file_is_refused_with_its_place_and_left_alone(
         said = "'inputs' is no list"
     assert (code, shown.out, Path("f").read_text(), sorted(p.name for p in Path().iterdir())) == (2, "", text, ["f"])
     assert said in shown.err and "nothing was written" in shown.err
+
+
+def test_a_link_to_itself_is_refused(capsys):
+    """Ours: one line, as for any file that cannot be read."""
+    Path("f").symlink_to("f")
+
+    assert run(["cursor", "--write", "--file", "f"]) == 2
+    assert capsys.readouterr().err.startswith("etude client-config: cannot read 'f'")
 
 
 def test_bytes_that_are_no_text_are_refused(capsys):

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,12 @@ def test_every_command_that_it_names_exists():
     main = _help()
     for word, rest in sorted(commands):
         assert re.search(rf"^ +{word}\b", main, re.MULTILINE), f"etude {word}"
-        own = _help(word)
         for option in re.findall(r"--[a-z-]+", rest):
-            assert option in own, f"etude {word} {option}"
+            assert option in _help(word), f"etude {word} {option}"
     assert {word for word, _ in commands} >= {"cycle", "doctor", "import", "verify", "client-config", "report", "sync"}
 
 
+@cache
 def _help(*words: str) -> str:
     command = [sys.executable, "-c", "from agent.cli import main; main()", *words, "--help"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout

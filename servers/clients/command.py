@@ -94,7 +94,7 @@ def _with_file(client: Client, asked: argparse.Namespace, servers: list[Server])
     entries = {server.name: entry(client, server, keys_file) for server in servers}
     asks = inputs(client, servers)
     scope = asked.scope or next(iter(client.places))
-    path = asked.file or client.place(scope, Path.home(), appdata=os.environ.get("APPDATA"))
+    path = asked.file or client.place(scope, os.environ)
     if asked.write:
         code = _write(client, path, entries, asks, asked.replace)
     else:
@@ -178,8 +178,7 @@ def _in_the_way(path: Path, blocked: list[Merged]) -> int:
 
 def _skill(client: Client, asked: argparse.Namespace) -> None:
     scope = asked.scope or next(iter(client.places))
-    into = client.skill_place(scope, Path.home())
-    assert into is not None
+    into = client.skill_place(scope, os.environ)
     if not asked.write:
         _say(f"the skill goes into {_full(into)}: {', '.join(skill.files())}; call again with --write")
         return

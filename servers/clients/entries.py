@@ -1,5 +1,6 @@
 """A server in the words of one client: the entry that its file holds, secrets by reference."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -96,7 +97,9 @@ def _for_vibe(server: Server, keys_file: Path) -> dict[str, Any]:
         # The header and its form are Vibe's defaults: Authorization, and Bearer with the token.
         return {"transport": "streamable-http", "url": server.url, "api_key_env": server.token}
     command = with_keys(server, keys_file)
-    described: dict[str, Any] = {"transport": "stdio", "command": command[0], "args": command[1:]}
+    # Vibe splits a command as a shell does; one with blanks in it has to be a list.
+    first = command[0] if shlex.quote(command[0]) == command[0] else [command[0]]
+    described: dict[str, Any] = {"transport": "stdio", "command": first, "args": command[1:]}
     if server.plain:
         described["env"] = dict(server.plain)
     return described | {"startup_timeout_sec": START_S, "tool_timeout_sec": CALL_S}

@@ -40,25 +40,36 @@ class Client:
     skills: Mapping[Scope, str] = field(default_factory=dict)
     """Where it looks for agent skills."""
 
-    def place(self, scope: Scope, home: Path, platform: str = sys.platform, appdata: str | None = None) -> Path:
+    def place(self, scope: Scope, environment: Mapping[str, str], platform: str = sys.platform) -> Path:
         """Where its file lies; a project's is relative to the folder where one stands."""
         told = self.places[scope]
-        return _resolved(told if isinstance(told, str) else told[_family(platform)], home, appdata)
+        return _resolved(told if isinstance(told, str) else told[_family(platform)], environment)
 
-    def skill_place(self, scope: Scope, home: Path) -> Path | None:
-        """The folder for a skill of Étude's name; None where the client takes no skills."""
-        told = self.skills.get(scope)
-        return None if told is None else _resolved(told, home, None) / "etude"
+    def skill_place(self, scope: Scope, environment: Mapping[str, str]) -> Path:
+        """The folder for a skill of Étude's name, in a client that takes skills."""
+        return _resolved(self.skills[scope], environment) / "etude"
+
+
+# Beginnings of places that a variable moves elsewhere.
+MOVED = {
+    "~/.claude.json": "CLAUDE_CONFIG_DIR",
+    "~/.claude/": "CLAUDE_CONFIG_DIR",
+    "~/.config/": "XDG_CONFIG_HOME",
+    "~/.copilot/": "COPILOT_HOME",
+    "~/.vibe/": "VIBE_HOME",
+    "%APPDATA%/": "APPDATA",
+}
 
 
 def _family(platform: str) -> str:
     return {"darwin": "darwin", "win32": "win32"}.get(platform, "linux")
 
 
-def _resolved(told: str, home: Path, appdata: str | None) -> Path:
-    if told.startswith("%APPDATA%"):
-        return Path(appdata or home / "AppData" / "Roaming") / told.removeprefix("%APPDATA%/")
-    return home / told.removeprefix("~/") if told.startswith("~/") else Path(told)
+def _resolved(told: str, environment: Mapping[str, str]) -> Path:
+    for beginning, variable in MOVED.items():
+        if told.startswith(beginning) and (folder := environment.get(variable)):
+            return Path(folder).expanduser() / (told.removeprefix(beginning) or told.removeprefix("~/"))
+    return Path(told.replace("%APPDATA%", "~/AppData/Roaming")).expanduser()
 
 
 ASK = 'ask: "Run one cycle on the demo, step by step, and show me what came of it." (or use the prompt run_cycle)'

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from servers.clients.entries import input_id
 from servers.clients.wanted import KEYS, QUIET, SETTINGS, TOKEN
 
 HIDDEN = "(not shown)"
@@ -24,6 +25,7 @@ _OURS = {
 }  # fmt: skip
 _VARIABLES = {*KEYS, *SETTINGS, *QUIET, TOKEN}
 _REFERENCE = re.compile(r"(Bearer )?\$\{[A-Za-z0-9_:-]+\}")
+_LOOKS_SECRET = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{20,}")
 _SECRET_WORD = re.compile(r"key|token|secret|password|header|auth|bearer", re.IGNORECASE)
 
 
@@ -64,10 +66,18 @@ def _one(name: str, old: Any, new: dict[str, Any], may_replace: bool) -> Merged:
 
 
 def is_ours(entry: Any) -> bool:
-    """Whether an entry starts one of Étude's servers, or something for one by Étude's own wrapper."""
+    """Whether an entry starts one of Étude's servers, or anything by Étude's wrapper, or is opened by Étude's token."""
     if not isinstance(entry, dict) or not isinstance(entry.get("args", []), list):
         return False
-    words = [str(entry.get("command", "")), *map(str, entry.get("args", []))]
+    command = entry.get("command", "")
+    words = [
+        *map(str, command if isinstance(command, list) and command else [command]),
+        *map(str, entry.get("args", [])),
+    ]
+    if any(
+        TOKEN in str(said) or input_id(TOKEN) in str(said) for said in (entry.get("headers"), entry.get("api_key_env"))
+    ):
+        return True
     starts = PurePath(words[0]).name == "etude" and words[1:2] == ["serve"]
     return starts or any(
         first == "-m" and (second == "agent.cli" or second.startswith("servers.")) for first, second in pairwise(words)
@@ -95,7 +105,9 @@ def shown(entry: Any) -> Any:
 
 def _shown_value(key: str, value: Any) -> Any:
     if key in ("command", "type", "transport", "startup_timeout_sec", "tool_timeout_sec", "api_key_env", "disabled"):
-        return value if not isinstance(value, (dict, list)) else HIDDEN
+        words = value if isinstance(value, list) else [value]
+        shown_words = _shown_words([str(word) for word in words])
+        return shown_words if isinstance(value, list) else shown_words[0] if isinstance(value, str) else _plain(value)
     if key == "args" and isinstance(value, list):
         return _shown_words([str(word) for word in value])
     if key == "url" and isinstance(value, str):
@@ -105,25 +117,31 @@ def _shown_value(key: str, value: Any) -> Any:
     return HIDDEN
 
 
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else HIDDEN
+
+
 def _shown_setting(name: str, said: Any) -> Any:
     is_known = isinstance(said, str) and (_REFERENCE.fullmatch(said) is not None or QUIET.get(name) == said)
     return said if is_known else HIDDEN
 
 
 def _shown_words(words: list[str]) -> list[str]:
-    """Arguments, without those that follow, or hold, what sounds like a secret."""
+    """Arguments, without those that follow, hold, or look like a secret."""
     told, hide = [], False
     for word in words:
-        sounds = word.startswith("-") and _SECRET_WORD.search(word) is not None
-        if hide and not _REFERENCE.search(word):
+        name, mark, _ = word.partition("=")
+        if _REFERENCE.fullmatch(word.removeprefix("Authorization:")):
+            told.append(word)
+        elif hide or _LOOKS_SECRET.fullmatch(word):
             told.append(HIDDEN)
-        elif sounds and "=" in word:
-            told.append(f"{word.partition('=')[0]}={HIDDEN}")
         elif "://" in word:
             told.append(_shown_url(word))
+        elif _SECRET_WORD.search(name) and (mark or " " in word):
+            told.append(f"{name}={HIDDEN}" if mark and " " not in name else HIDDEN)
         else:
             told.append(word)
-        hide = sounds and "=" not in word
+        hide = word.startswith("-") and not mark and _SECRET_WORD.search(word) is not None
     return told
 
 

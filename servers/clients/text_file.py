@@ -36,8 +36,8 @@ def read(path: Path) -> TextFile:
     Raises:
         ValueError: it cannot be read, is no UTF-8, or is no configuration by its size.
     """
-    real = path.resolve()
     try:
+        real = path.resolve()
         if real.exists() and not real.is_file():
             raise ValueError(f"{path} is no file")
         if real.exists() and real.stat().st_size > MOST_BYTES:
@@ -46,6 +46,8 @@ def read(path: Path) -> TextFile:
         _ = found.text
     except OSError as error:
         raise ValueError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except RuntimeError as error:  # a link that leads to itself
+        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8; save it as UTF-8 and call again") from error
     return found
