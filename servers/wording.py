@@ -9,6 +9,7 @@ spans, so that it shows where they begin and end, and nothing in them is a link,
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ WHOLE_CHARS = 5_000  # where something has to be passed on, or read, as it stand
 CUT = "… The typed result says more."
 QUOTED_CHARS = 120
 SHOWN_NAMES = 12
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 MARKDOWN, HTML, JSON = "text/markdown", "text/html", "application/json"
 
 
@@ -66,6 +68,12 @@ def said(*parts: str | None, then: str, links: Sequence[Link] = (), most: int = 
 def quoted(text: str, most: int = QUOTED_CHARS) -> str:
     """Words of somebody else, as data."""
     return f"`{cleaned(text, most).replace('`', chr(39))}`"
+
+
+def plain(text: str, most: int = 500) -> str:
+    """A sentence of ours that may name what others called something: no link, tag or code begins in it."""
+    line = cleaned(text, most).replace("](", "] (").replace("![", "! [").replace("`", "'")
+    return _TAG.sub("< ", line)
 
 
 def as_json(value: Any) -> str:
@@ -128,7 +136,7 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 def sentence(text: str) -> str:
     """`text` with a capital at its beginning and a stop at its end; a name like vector_mae keeps its spelling."""
-    text = text.strip()
+    text = plain(text)
     if not text:
         return ""
     start = text if "_" in text.split()[0] else text[0].upper() + text[1:]
@@ -169,8 +177,8 @@ def warning(*notes: str | None) -> str | None:
     """What to mind."""
     found = [note for note in notes if note]
     if len(found) < 2:
-        return f"Warning: {sentence(found[0])}" if found else None
-    return "Warnings:\n" + bullets(sentence(note) for note in found)
+        return f"Warning: {found[0]}." if found else None
+    return "Warnings:\n" + bullets(f"{note}." for note in found)
 
 
 def priced(quote: Quote) -> str:
@@ -178,13 +186,13 @@ def priced(quote: Quote) -> str:
     low, likely, high = (
         lasting(60 * minutes) for minutes in (quote.minutes_low, quote.seconds / 60, quote.minutes_high)
     )
-    takes = f"It will take about {likely} ({low} to {high}) on {cleaned(quote.hardware, 60)}"
+    takes = f"It will take about {likely} ({low} to {high}) on {plain(quote.hardware, 60)}"
     if quote.approve_usd == 0:
-        return f"{takes}, and cost nothing. Estimate: {cleaned(quote.basis, 120)}."
+        return f"{takes}, and cost nothing. Estimate: {plain(quote.basis, 120)}."
     smoke = " A small trial run comes first, which is in the quote." if quote.smoke_run else ""
     return (
         f"{takes}, and cost about {usd(quote.usd)} ({usd(quote.usd_low)} to {usd(quote.usd_high)}), at most "
-        f"{usd(quote.approve_usd)}. Estimate: {cleaned(quote.basis, 120)}.{smoke}"
+        f"{usd(quote.approve_usd)}. Estimate: {plain(quote.basis, 120)}.{smoke}"
     )
 
 
@@ -192,7 +200,7 @@ def embedded(backends: Backends) -> str:
     """What stands behind each part, labelled where it needs no account."""
     parts = {"runs and traces": "tracking", "teacher": "teacher", "model": "model", "jobs": "jobs"}
     told = [
-        f"{words} {cleaned(getattr(backends, part), 60)}{' (embedded)' if backends.is_embedded(part) else ''}"
+        f"{words} {plain(getattr(backends, part), 60)}{' (embedded)' if backends.is_embedded(part) else ''}"
         for words, part in parts.items()
     ]
     return f"Behind it: {', '.join(told)}."

@@ -20,6 +20,7 @@ from servers.wording import (
     interval,
     names,
     number,
+    plain,
     quoted,
     said,
     sentence,
@@ -91,11 +92,12 @@ def sampled(found: Sampled) -> Said:
     """sample_model"""
     rows = "sealed rows; its answers stay sealed" if found.split == "gate" else f"{found.split} rows"
     job = f" (job {found.job_id})" if found.job_id else ""
+    model = quoted(found.model)
     doing = {
-        "queued": f"{found.model} is waiting to answer the {rows}{job}",
-        "running": f"{found.model} is answering the {rows}{job}",
-        "succeeded": f"{found.model} has answered the {rows}{job}",
-        "needless": f"{found.model} is not asked about the {rows}",
+        "queued": f"{model} is waiting to answer the {rows}{job}",
+        "running": f"{model} is answering the {rows}{job}",
+        "succeeded": f"{model} has answered the {rows}{job}",
+        "needless": f"{model} is not asked about the {rows}",
     }
     again = found.state in ("queued", "running")
     return said(
@@ -202,7 +204,7 @@ def verdict(found: GateDocument) -> Said:
     shown = len(found.checks) - len(failed)
     return said(
         f"{words[found.outcome]} {told}",
-        "Failed:\n" + bullets(f"{check.name}: {check.detail}" for check in failed) if failed else None,
+        "Failed:\n" + bullets(f"{check.name}: {plain(check.detail, 200)}" for check in failed) if failed else None,
         f"{'All ' if found.outcome == 'promote' else ''}{counted(shown, 'check')} passed"
         + (". " if found.outcome == "promote" else " of those that look at no sealed answer. ")
         + f"Verdict {found.verdict_id}. {counted(found.verdicts_asked, 'verdict')} asked of these sealed rows so far; "

@@ -21,6 +21,7 @@ from servers.wording import (
     fitting,
     names,
     number,
+    plain,
     quoted,
     said,
     sentence,
@@ -30,9 +31,11 @@ from servers.wording import (
 )
 
 STEPS_ROOM = 4_000
+ARGUMENTS_CHARS = 3_600  # of one step
 SHOWN_FAILURES = 5
-SHOWN_ENTRIES = 1_500
+ENTRIES_ROOM = 1_100
 REMEDY_DIMENSIONS = 3
+HEADS = {"promote": "Promoted", "hold": "Held", "undecided": "Undecided", "stopped": "Stopped without a verdict"}
 POLICY_COLUMNS = ["cycle", "way", "aim", "difference, points", "seeds", "p", "it", "gate"]
 
 
@@ -46,7 +49,7 @@ def state(found: CycleState) -> Said:
     if found.closed:
         links.append(Link(f"etude://cycles/{found.cycle}/report", f"Report of {found.cycle}", MARKDOWN))
         return said(
-            f"{where}, is closed: {found.verdict}.",
+            f"{where}, is closed. {HEADS[found.verdict or 'stopped']}.",
             _money(money.spent, money.limit),
             then=call("open_cycle", dataset=found.dataset),
             links=links,
@@ -109,7 +112,7 @@ def search(found: SearchResult) -> Said:
     shown = found.policies[:8]
     upto = first + len(shown)
     more = f"search_playbook with offset {upto} shows more; " if upto < found.total else ""
-    entries = fitting([_entry(one) for one in found.entries], SHOWN_ENTRIES - 120 * len(shown))
+    entries = fitting([_entry(one) for one in found.entries], ENTRIES_ROOM - 100 * len(shown))
     hidden = len(found.entries) - len(entries)
     if not found.total and not found.entries:
         return said("Nothing is known yet that fits: no way that was tried, no lesson.", then="plan_augmentation")
@@ -145,11 +148,10 @@ def playbook(found: PlaybookWritten) -> Said:
 
 def closed(found: Written) -> Said:
     """write_report"""
-    heads = {"promote": "Promoted", "hold": "Held", "undecided": "Undecided", "stopped": "Stopped without a verdict"}
     cycle = next((file.split("/")[1] for file in found.files if file.startswith("loop/")), "")
     base = f"etude://cycles/{cycle}"
     return said(
-        f"{cycle} is closed. {heads[found.verdict]}: {_reason(found)}",
+        f"{cycle} is closed. {HEADS[found.verdict]}: {_reason(found)}",
         f"The page with pictures: {found.report}",
         f"Also written, in the artifacts folder: {names(found.files)}.",
         then=found.next,
@@ -163,7 +165,7 @@ def closed(found: Written) -> Said:
 
 def _reason(found: Written) -> str:
     """A verdict's reason is the gate's; why a cycle was stopped, its caller said."""
-    return sentence(quoted(found.reason, 500) if found.verdict == "stopped" else found.reason)
+    return f"{quoted(found.reason, 500)}." if found.verdict == "stopped" else sentence(found.reason)
 
 
 def _money(spent: float, limit: float) -> str:
@@ -174,8 +176,11 @@ def _steps(steps: list[NextStep]) -> list[str]:
     """The calls as they can be made, each with its reason where it is not that of the call before."""
     told, before = [], ""
     for place, one in enumerate(steps, start=1):
-        why = f" - {one.why}" if one.why != before else ""
-        told.append(f"{place}. {one.tool} {as_json(one.arguments)}{why}")
+        why = f" - {plain(one.why, 300)}" if one.why != before else ""
+        given = as_json(one.arguments)
+        if len(given) > ARGUMENTS_CHARS:
+            given = f"(with {names(one.arguments)}: too long to stand here; the typed result has them)"
+        told.append(f"{place}. {one.tool} {given}{why}")
         before = one.why
     return told
 
