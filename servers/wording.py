@@ -17,6 +17,7 @@ from typing import Any
 from servers.core.backends import Backends
 from servers.core.quotes import Quote
 from servers.core.words import cleaned, escaped_unseen
+from servers.shelf import JSON
 
 TEXT_CHARS = 2_000  # of a result in words
 WHOLE_CHARS = 5_000  # where something has to be passed on, or read, as it stands: next steps, a page of evidence
@@ -24,7 +25,6 @@ CUT = "… The typed result says more."
 QUOTED_CHARS = 120
 SHOWN_NAMES = 12
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-MARKDOWN, HTML, JSON = "text/markdown", "text/html", "application/json"
 
 
 @dataclass(frozen=True)

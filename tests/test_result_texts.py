@@ -57,9 +57,15 @@ SECONDS = re.compile(r"\d[\d,.]*(?: s| minutes| hours)\b")  # durations are roun
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
-    """What every tool says."""
+def ear(tmp_path_factory: pytest.TempPathFactory) -> Ear:
+    """One that heard every tool."""
     return everything_said(tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture(scope="module")
+def heard(ear: Ear) -> list[Heard]:
+    """What every tool says."""
+    return ear.heard
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -104,6 +110,17 @@ def test_the_words_are_short(heard: list[Heard]):
 
     assert {tool: chars for tool, chars in longest.items() if chars > (WHOLE_CHARS if tool in WHOLE else 1_600)} == {}
     assert all(len(one.links) <= 3 for one in heard)
+
+
+def test_links_lead_to_what_the_servers_give_to_read(ear: Ear):
+    """Ours: the whole of what is said in short can be read, in the form that the link promises."""
+    of_demo = [one for one in ear.heard if one.tool not in ("plan_campaign", "choose_candidate", "sample_model")]
+    linked = {uri: mime for one in of_demo for uri, mime in one.links.items()}
+
+    assert len(linked) > 15 and {uri.split("/")[2] for uri in linked} == {
+        "task", "evaluations", "cycles", "datasets", "models", "jobs", "playbook",
+    }  # fmt: skip
+    assert {uri: ear.on_shelves.get(uri) for uri in linked} == linked
 
 
 def test_whoever_sees_only_the_words_has_the_ids_to_go_on_with(heard: list[Heard]):

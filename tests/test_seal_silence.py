@@ -36,6 +36,8 @@ PASSING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     r'"(?:call|result_digest)": "[0-9a-f-]+"',
     r'"seconds": [0-9.e-]+',
+    r"(?s)<dt>Time in the servers</dt>.*?</div>",
+    r'(?s)<p class="figure-title">Seconds by step</p>.*?</tbody>',
     r"[0-9.]+ s in the servers",  # these two in the report
     r'(?<=</td><td class="n">0</td><td class="n">)[0-9.]+(?=</td></tr>)',  # behind a tool's refusals, its seconds
 )

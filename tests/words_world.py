@@ -76,7 +76,8 @@ class Heard:
 
     tool: str
     text: str
-    links: list[str]
+    links: dict[str, str | None]
+    """By URI, the type of what it links to."""
     content: dict[str, Any]
 
 
@@ -85,6 +86,8 @@ class Ear:
     """Asks, and keeps what is answered."""
 
     heard: list[Heard] = field(default_factory=list)
+    on_shelves: dict[str, str | None] = field(default_factory=dict)
+    """By URI, the type of what the servers give to read."""
 
     async def ask(self, client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
         result = await client.call_tool(tool, arguments)
@@ -92,7 +95,12 @@ class Ear:
         assert not result.is_error and text.type == "text", text
         assert all(link.type == "resource_link" for link in links)
         self.heard.append(
-            Heard(tool, text.text, [str(getattr(link, "uri", "")) for link in links], result.structured_content or {})
+            Heard(
+                tool,
+                text.text,
+                {str(link.uri): link.mime_type for link in links if link.type == "resource_link"},
+                result.structured_content or {},
+            )
         )
         return self.heard[-1].content
 
@@ -110,6 +118,13 @@ class ListeningShop(Workshop):
         await self.ear.ask(self._owner[tool], tool, **arguments)
         return self.ear.heard[-1].text, self.ear.heard[-1].content
 
+    async def look_at_the_shelves(self) -> None:
+        """See what every server gives to read."""
+        for client in {id(client): client for client in self._owner.values()}.values():
+            if client.server_capabilities.resources is not None:
+                listed = await client.list_resources()
+                self.ear.on_shelves |= {str(one.uri): one.mime_type for one in listed.resources}
+
 
 def saying(folder: Path, tool: str, result: Wire) -> Room:
     """A room whose one tool returns this, in the form and words of the real one."""
@@ -125,7 +140,7 @@ def saying(folder: Path, tool: str, result: Wire) -> Room:
     return room
 
 
-def everything_said(folder: Path) -> list[Heard]:
+def everything_said(folder: Path) -> Ear:
     """What every tool says: on the way through a beginning and a cycle of the demo, and of a small campaign."""
     ear = Ear()
 
@@ -147,6 +162,7 @@ def everything_said(folder: Path) -> list[Heard]:
             await shop.call("search_playbook", query="nostalgia")
             await shop.call("read_evidence", ref=f"snapshot:{cycle}")
             await shop.call("publish_dataset", dataset="demo", dataset_version=version)
+            await shop.look_at_the_shelves()
             await shop.call("rollback_model", dataset="demo", reason=MARKED[:400])
             await shop.call("list_models", dataset="demo")
 
@@ -181,4 +197,4 @@ def everything_said(folder: Path) -> list[Heard]:
     anyio.run(cycles, folder / "cycles")
     anyio.run(campaign, folder / "campaign")
     anyio.run(online, folder / "online")
-    return ear.heard
+    return ear

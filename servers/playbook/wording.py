@@ -8,9 +8,8 @@ from servers.playbook.evidence import EvidencePage, PlaybookEntry
 from servers.playbook.next_step import NextStep
 from servers.playbook.policies import Policy
 from servers.playbook.results import PlaybookWritten, SearchResult
+from servers.shelf import HTML, MARKDOWN
 from servers.wording import (
-    HTML,
-    MARKDOWN,
     WHOLE_CHARS,
     Link,
     Said,
@@ -45,12 +44,13 @@ def state(found: CycleState) -> Said:
     kind = "a campaign of several ways" if found.campaign else kind
     money = found.budget
     where = f"Cycle {found.cycle} ({kind}) on dataset {found.dataset}, version {found.dataset_version}"
-    links = [Link(f"etude://cycles/{found.cycle}", f"Where {found.cycle} stands")]
+    links = [Link(f"etude://cycles/{found.cycle}", f"Where {found.cycle} stands", MARKDOWN)]
     if found.closed:
         links.append(Link(f"etude://cycles/{found.cycle}/report", f"Report of {found.cycle}", MARKDOWN))
         return said(
             f"{where}, is closed. {HEADS[found.verdict or 'stopped']}.",
             _money(money.spent, money.limit),
+            f"Its report at W&B: {found.wandb_report}" if found.wandb_report else None,
             then=call("open_cycle", dataset=found.dataset),
             links=links,
         )
@@ -131,7 +131,7 @@ def search(found: SearchResult) -> Said:
         else None,
         then=f"{more}plan_augmentation or plan_campaign by what worked; read_evidence with a source shows where a "
         "figure comes from",
-        links=[Link("etude://playbook", "All lessons, remedies and ways")],
+        links=[Link("etude://playbook", "All lessons, remedies and ways", MARKDOWN)],
     )
 
 
@@ -142,7 +142,7 @@ def playbook(found: PlaybookWritten) -> Said:
         f"Written to {found.path}: {counted(found.remedies, 'remedy', 'remedies')} and "
         f"{counted(found.lessons, 'lesson')} in all; every claim resolves.",
         then=f"{found.next}; {call('get_cycle', cycle=cycle)} has its arguments",
-        links=[Link(f"etude://cycles/{cycle}/playbook", f"Playbook of {cycle}")],
+        links=[Link(f"etude://cycles/{cycle}/playbook", f"Playbook of {cycle}", MARKDOWN)],
     )
 
 
