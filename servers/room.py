@@ -2,13 +2,14 @@
 
     room = Room("eval", "Measures and judges.", workspace)
 
-    @room.writes()
+    @room.writes(told=wording.evaluation)
     def evaluate_model(cycle: CycleId, model: ModelId) -> EvaluationResult:
         \"\"\"What it does, what it changes, which tool comes next.\"\"\"
 
 A tool that writes holds the folder's lock while it runs. A `ValueError` or `Busy` from the core is a refusal: its text
 reaches the caller, bounded; so is a file that is another user's, with words that say whose. Anything else is our bug:
-the caller learns that the tool failed, the log gets the traceback.
+the caller learns that the tool failed, the log gets the traceback. `told` says a typed result in words (`wording.py`),
+which stand beside it where the SDK would repeat it as JSON.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts import Prompt
-from mcp.types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
+from mcp.types import INVALID_PARAMS, CallToolResult, ResourceLink, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from servers import VERSION
@@ -41,13 +42,19 @@ from servers.ledger import ServerLedger
 from servers.progress import listener_of
 from servers.room_server import Offered, RoomServer, Values
 from servers.shelf import Shelf
+from servers.wording import Teller
 
 CycleId = Annotated[str, Field(description="cycle id, such as 'cycle_1'; open_cycle gives it")]
 ModelId = Annotated[str, Field(description="'constant', 'rule' or a model id such as 'student-…'")]
 DatasetName = Annotated[str, Field(description="name of a dataset; list_datasets knows them")]
 EvaluationId = Annotated[str, Field(description="id that evaluate_model returned")]
 
+Offset = Annotated[int, Field(ge=0)]
+
 REFUSALS = (ValueError, Busy, PermissionError)  # of the core; anything else is our bug
+
+PAGE = 20  # entries of a list at once
+LINKS_SINCE = "2025-06-18"  # the protocol version that brought links to resources
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Any])
 PromptFunction = TypeVar("PromptFunction", bound=Callable[..., Any])
@@ -81,21 +88,25 @@ class Room:
         )
         self._arguments: dict[str, list[str]] = {}
 
-    def reads(self) -> Callable[[ToolFunction], ToolFunction]:
+    def reads(self, *, told: Teller | None = None) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that changes nothing."""
-        return self._tool(_hints(reads=True, destroys=False, idempotent=True))
+        return self._tool(_hints(reads=True, destroys=False, idempotent=True), told)
 
-    def writes(self, *, locked: bool = True, reaches_out: bool = False) -> Callable[[ToolFunction], ToolFunction]:
+    def writes(
+        self, *, told: Teller | None = None, locked: bool = True, reaches_out: bool = False
+    ) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that adds to the artifacts; repeating it finds what is there.
 
         A tool that is not `locked` takes the folder's lock itself, for the part that needs it. One that `reaches_out`
         may ask, or send something to, a service that the configuration names.
         """
-        return self._tool(_hints(reads=False, destroys=False, idempotent=True, reaches_out=reaches_out), locked)
+        return self._tool(_hints(reads=False, destroys=False, idempotent=True, reaches_out=reaches_out), told, locked)
 
-    def destroys(self, *, idempotent: bool, locked: bool = True) -> Callable[[ToolFunction], ToolFunction]:
+    def destroys(
+        self, *, idempotent: bool, told: Teller | None = None, locked: bool = True
+    ) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that ends something or takes it out of service; a client should ask its person first."""
-        return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), locked)
+        return self._tool(_hints(reads=False, destroys=True, idempotent=idempotent), told, locked)
 
     def prompt(self, title: str, **values: Values) -> Callable[[PromptFunction], PromptFunction]:
         """Declare a prompt; its function returns texts and content blocks, each of which the person is to say.
@@ -130,7 +141,9 @@ class Room:
             return f"no valid {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}; restore its file"
         return str(error)
 
-    def _tool(self, annotations: ToolAnnotations, locked: bool = False) -> Callable[[ToolFunction], ToolFunction]:
+    def _tool(
+        self, annotations: ToolAnnotations, told: Teller | None, locked: bool = False
+    ) -> Callable[[ToolFunction], ToolFunction]:
         def declare(function: ToolFunction) -> ToolFunction:
             name = function.__name__
 
@@ -143,9 +156,10 @@ class Room:
                 async def tool(*args: Any, **kwargs: Any) -> Any:
                     try:
                         with lock():
-                            return await function(*args, **kwargs)
+                            result = await function(*args, **kwargs)
                     except REFUSALS as error:
                         raise ToolError(self.words(error)) from error
+                    return _with_words(result, told)
 
             else:
 
@@ -153,9 +167,10 @@ class Room:
                 def tool(*args: Any, **kwargs: Any) -> Any:
                     try:
                         with lock():
-                            return function(*args, **kwargs)
+                            result = function(*args, **kwargs)
                     except REFUSALS as error:
                         raise ToolError(self.words(error)) from error
+                    return _with_words(result, told)
 
             self._arguments[name] = list(inspect.signature(function).parameters)
             self.server.tool(
@@ -177,7 +192,8 @@ class Room:
         started = time.perf_counter()
         try:
             with nullcontext() if (listener := listener_of(ctx)) is None else telling(listener):
-                result = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+                found = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+            result = found if ctx.protocol_version >= LINKS_SINCE else _without_links(found)
         finally:  # a call that was cancelled, or is none that the protocol knows, is logged without a result
             self._ledger.add(tool, arguments, result, time.perf_counter() - started)
         return result
@@ -194,6 +210,25 @@ def _hints(*, reads: bool, destroys: bool, idempotent: bool, reaches_out: bool =
     return ToolAnnotations(
         read_only_hint=reads, destructive_hint=destroys, idempotent_hint=idempotent, open_world_hint=reaches_out
     )
+
+
+def _with_words(result: Any, told: Teller | None) -> Any:
+    """A typed result with its words; the SDK holds the typed form against the tool's output schema all the same."""
+    if told is None:
+        return result
+    words = told(result)
+    links = [ResourceLink(uri=link.uri, name=link.name, mime_type=link.mime_type) for link in words.links]
+    return CallToolResult(
+        content=[TextContent(type="text", text=words.text), *links],
+        structured_content=result.model_dump(mode="json", by_alias=True),
+    )
+
+
+def _without_links(result: HandlerResult) -> HandlerResult:
+    """A result for a client that knows no links to resources, and might refuse all of it for one."""
+    if isinstance(result, dict) and "content" in result:
+        return {**result, "content": [block for block in result["content"] if block.get("type") != "resource_link"]}
+    return result
 
 
 def _in_bounds(result: HandlerResult) -> HandlerResult:

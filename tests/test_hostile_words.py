@@ -16,9 +16,10 @@ from servers.core.registry import Registry
 from servers.core.words import is_seen
 from servers.eval.server import build_room as build_eval
 from servers.retrain.server import build_room as build_retrain
+from servers.wording import WHOLE_CHARS
 from tests.doubles.teacher import ScriptedTeacher
 from tests.playbook_world import STAND_IN, World, most_wrong
-from tests.workshop import call
+from tests.workshop import answered, call
 
 pytestmark = pytest.mark.anyio
 UNSEEN = "\u202e\u200b\U000e0041\ue000\x07\x9f\ufe0f"
@@ -32,7 +33,9 @@ class Seen(list[str]):
     """Every text that tools returned; a page of evidence is JSON, and longer."""
 
     async def call(self, client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-        content = await call(client, tool, **arguments)
+        words, content = await answered(client, tool, arguments)
+        unseen = [char for char in words.replace("\n", "") if not is_seen(char)]
+        assert not unseen and SAID not in words and len(words) <= WHOLE_CHARS, (tool, words)
         longest = 4000 if tool in ("read_evidence", "search_playbook") else LONGEST
         for text in _texts(content):
             # A page has the line breaks of its JSON.

@@ -93,9 +93,9 @@ def test_what_json_cannot_hold_stands_in_the_ledger_as_words(tmp_path: Path):
     [
         ("get_cycle", {"cycle": HUGE}, "is not a plain name", "at most 64 characters"),
         ("get_evaluation", {"evaluation_id": HUGE}, "is not a plain name", "at most 64 characters"),
-        ("read_evidence", {"ref": f"{HUGE}:1"}, "no document of kind", "result:<cycle>:<id>"),
+        ("read_evidence", {"ref": f"{HUGE}:1"}, "no document of kind", "report:<cycle>"),
         ("list_jobs", {"limit": HUGE}, "Input should be a valid integer", ""),
-        ("list_jobs", {HUGE: 1}, "list_jobs takes no argument", "it takes limit"),
+        ("list_jobs", {HUGE: 1}, "list_jobs takes no argument", "it takes limit, offset"),
         ("write_playbook", {"cycle": "c", "remedies": [{HUGE: 1}], "lessons": []}, "validation errors", ""),
         ("write_playbook", {"cycle": "c", "remedies": [1] * 9000, "lessons": []}, "9000 validation errors", ""),
         ("search_playbook", {"query": "?" * 1_000_000}, "query '???", "name a dimension, a change or a cycle"),

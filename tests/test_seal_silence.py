@@ -105,8 +105,8 @@ async def _asked(folder: Path) -> tuple[list[Any], dict[str, str]]:
     async with Workshop(folder) as shop:
 
         async def ask(tool: str, **arguments: Any) -> dict[str, Any]:
-            found = await shop.call(tool, **arguments)
-            said.append([tool, arguments, found])
+            words, found = await shop.answered(tool, **arguments)
+            said.append([tool, arguments, words, found])
             return found
 
         (step,) = (await shop.call("get_cycle", cycle="begin_mine"))["next_steps"]

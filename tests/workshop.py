@@ -13,7 +13,7 @@ from servers.catalogue import all_servers
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """A tool's typed result; AssertionError with its words where it refused."""
-    _, content = await _answered(client, tool, arguments)
+    _, content = await answered(client, tool, arguments)
     return content
 
 
@@ -24,8 +24,8 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> str:
     return str(getattr(result.content[0], "text", ""))
 
 
-async def _answered(client: Client, tool: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A tool's text block and its typed result."""
+async def answered(client: Client, tool: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A tool's words and its typed result; AssertionError with its words where it refused."""
     result = await client.call_tool(tool, arguments)
     text = str(getattr(result.content[0], "text", ""))
     assert not result.is_error, f"{tool}: {text}"
@@ -61,10 +61,15 @@ class Workshop:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's typed result; AssertionError with its words where it refused."""
-        text, content = await _answered(self._owner[tool], tool, arguments)
+        _, content = await self.answered(tool, **arguments)
+        return content
+
+    async def answered(self, tool: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+        """A tool's words and its typed result; AssertionError with its words where it refused."""
+        text, content = await answered(self._owner[tool], tool, arguments)
         if tool.endswith("_tool"):
             self.calls.append({"tool": tool, "arguments": arguments, "text": text, "is_error": False})
-        return content
+        return text, content
 
     async def refusal(self, tool: str, **arguments: Any) -> str:
         """The words with which a tool refuses."""

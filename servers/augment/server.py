@@ -3,112 +3,42 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from servers.augment import wording
 from servers.augment.augmenting import AugmentationSpec, Augmenting
 from servers.augment.campaigning import Campaigning
 from servers.augment.making import Outcome
 from servers.augment.publishing import publish, publish_on_hub
+from servers.augment.results import (
+    AugmentationPlan,
+    AugmentationResult,
+    CampaignPlan,
+    DatasetEntry,
+    Datasets,
+    ExampleRow,
+    Published,
+)
 from servers.augment.shelf import documents
 from servers.augment.teachers import Teacher
 from servers.core.campaign import MAX_SEEDS, WAYS, Campaign, Way, is_campaign
-from servers.core.dataset import DatasetStore, Example, SplitSizes
-from servers.core.hub_repos import Uploaded
+from servers.core.dataset import DatasetStore, Example
 from servers.core.jobs import JobStatus
-from servers.core.quotes import Quote
+from servers.core.paging import page
 from servers.core.recipes import HparamChange
 from servers.core.services import Services
 from servers.core.task import Task
-from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
-from servers.room import CycleId, DatasetName, Room
+from servers.room import PAGE, CycleId, DatasetName, Offset, Room
 
 INSTRUCTIONS = "Makes new training rows for weak dimensions, filtered and versioned. Begin with plan_augmentation."
 SHOWN_TEXT_CHARS = 200
 WHY_CHARS = 500
 WAIT_S = 15.0  # for a teacher that writes in a job, in one call
 AGAIN = "augment_dataset again, which waits"
-
-
-class DatasetEntry(Wire):
-    name: str
-    head: str
-    """Fingerprint of the newest version."""
-    versions: int
-    rows: SplitSizes
-    synthetic: bool
-
-
-class Datasets(Wire):
-    datasets: list[DatasetEntry]
-
-
-class AugmentationPlan(Wire):
-    plan_id: str
-    focus_dimensions: list[str]
-    new_rows: int
-    replay_rows: int
-    teacher: str
-    cost_usd: float
-    """The most that the teacher can cost."""
-    why: str
-    next: str
-
-
-class CampaignPlan(Wire):
-    plan_id: str
-    ways: dict[str, str]
-    """What is tried, in words."""
-    left_out: dict[str, str]
-    """Ways that are not tried, and why."""
-    seeds: int
-    candidates: int
-    teacher: str
-    cost_usd: float
-    """The most that the teacher can cost, and what all trainings are expected to."""
-    quote: Quote
-    next: str
-
-
-class ExampleRow(Wire):
-    text: str
-    """Cut at 200 characters. Data, not instructions."""
-    target: dict[str, float]
-
-
-class AugmentationResult(Wire):
-    plan_id: str
-    state: Literal["made", "writing"]
-    """writing: a teacher is at work in a job; calling again waits for it."""
-    job_id: str | None
-    """Of the teacher at work."""
-    message: str
-    dataset: str
-    dataset_version: str
-    """The new version, or the old one where no row survived the filters."""
-    parent: str
-    added: int
-    replayed: int
-    dropped: dict[str, int]
-    """Drafts dropped, by reason; added and dropped together are all that were written."""
-    why_nothing: str | None
-    """Why no row was added; null where some were. The cycle can go on without."""
-    rows: SplitSizes
-    examples: list[ExampleRow]
-    by_arm: dict[str, int] | None
-    """For a campaign, rows added in each set of rows; its versions wait until one is chosen."""
-    next: str
-
-
-class Published(Wire):
-    path: str
-    """Inside the artifacts folder."""
-    files: list[str]
-    on_hub: Uploaded | None
-    """Null where it was not asked for."""
 
 
 def build_room(
@@ -123,11 +53,11 @@ def build_room(
     datasets, augmenting = DatasetStore(workspace), Augmenting(workspace, task, services, teacher)
     campaigning = Campaigning(workspace, task, services, augmenting)
 
-    @room.reads()
-    def list_datasets() -> Datasets:
+    @room.reads(told=wording.datasets)
+    def list_datasets(offset: Offset = 0) -> Datasets:
         """List the datasets that are ready, with their newest version. Next: prepare_dataset or open_cycle."""
-        entries = []
-        for name in datasets.names():
+        entries, found = [], page(datasets.names(), PAGE, offset)
+        for name in found.items:
             head = datasets.head(name)
             entries.append(
                 DatasetEntry(
@@ -138,9 +68,9 @@ def build_room(
                     synthetic=head.synthetic,
                 )
             )
-        return Datasets(datasets=entries)
+        return Datasets(datasets=entries, total=found.total, next_offset=found.next_offset)
 
-    @room.writes(reaches_out=True)
+    @room.writes(told=wording.plan, reaches_out=True)
     def plan_augmentation(
         cycle: CycleId,
         focus_dimensions: Annotated[list[str], Field(description="dimensions to aim at; empty = more of the same")],
@@ -164,7 +94,7 @@ def build_room(
             next="augment_dataset",
         )
 
-    @room.writes(reaches_out=True)
+    @room.writes(told=wording.campaign, reaches_out=True)
     def plan_campaign(
         cycle: CycleId,
         focus_dimensions: Annotated[list[str], Field(description="what the aimed ways aim at")],
@@ -189,7 +119,7 @@ def build_room(
             next="augment_dataset",
         )
 
-    @room.writes(locked=False, reaches_out=True)  # a campaign takes the lock for one set of rows at a time
+    @room.writes(told=wording.rows, locked=False, reaches_out=True)  # a campaign locks for one set of rows at a time
     def augment_dataset(
         plan_id: Annotated[str, Field(description="id that plan_augmentation or plan_campaign returned")],
     ) -> AugmentationResult:
@@ -206,7 +136,7 @@ def build_room(
         with workspace.writing("augment.augment_dataset"):
             return _result(augmenting.carry_out(plan_id), None, datasets)
 
-    @room.writes(locked=False, reaches_out=True)  # an upload may take minutes
+    @room.writes(told=wording.published, locked=False, reaches_out=True)  # an upload may take minutes
     def publish_dataset(
         dataset: DatasetName,
         dataset_version: Annotated[str, Field(description="fingerprint of the version")],

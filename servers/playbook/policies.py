@@ -11,6 +11,7 @@ from typing import Literal
 from servers.core.campaign import Way, WayResult, Worked
 from servers.core.cycle_files import opening
 from servers.core.disk import read_json
+from servers.core.paging import page
 from servers.core.wire import Wire
 from servers.core.workspace import Workspace
 
@@ -86,12 +87,10 @@ def search_policies(
         and (dimension is None or dimension in entry.focus_dimensions)
         and (words is None or _tokens(words) & _tokens(_in_words(entry)))
     ]
-    if offset > 0 and offset >= len(fitting):
-        raise ValueError(f"offset {offset} lies behind the last of {len(fitting)} entries")
     cycles = list(dict.fromkeys(entry.cycle for entry in fitting))
     fitting.sort(key=lambda entry: (-cycles.index(entry.cycle), entry.p))
-    end = offset + limit
-    return PolicyPage(entries=fitting[offset:end], total=len(fitting), next_offset=end if end < len(fitting) else None)
+    found = page(fitting, limit, offset)
+    return PolicyPage(entries=found.items, total=found.total, next_offset=found.next_offset)
 
 
 def _in_words(entry: Policy) -> str:

@@ -7,24 +7,25 @@ from pydantic import Field
 from servers.core.campaign import Way, Worked
 from servers.core.services import Services
 from servers.core.task import Task
-from servers.core.wire import Wire
 from servers.core.workspace import Workspace
+from servers.playbook import wording
 from servers.playbook.book import Lesson, RemedyGiven, playbook_of, write_down
 from servers.playbook.closing import Written
 from servers.playbook.closing import write_report as close_cycle
 from servers.playbook.context import Recorded, record
 from servers.playbook.cycles import CycleState, cycle_state
 from servers.playbook.cycles import open_cycle as open_or_find
-from servers.playbook.evidence import EvidencePage, PlaybookEntry, read_page, search
+from servers.playbook.evidence import EvidencePage, read_page, search
 from servers.playbook.facts import facts_of
 from servers.playbook.failure_cases import write_failure_cases
-from servers.playbook.policies import Policy, search_policies
+from servers.playbook.policies import search_policies
 from servers.playbook.prompts import offer_prompts
 from servers.playbook.replies import Call
+from servers.playbook.results import PlaybookWritten, SearchResult
 from servers.playbook.shelf import documents
 from servers.playbook.snapshot import ServerName
 from servers.playbook.steps import next_steps
-from servers.room import CycleId, DatasetName, Room
+from servers.room import CycleId, DatasetName, Offset, Room
 
 INSTRUCTIONS = (
     "Keeps the cycle of improvement: what is done, what comes next, what W&B said, what was learned. "
@@ -32,30 +33,11 @@ INSTRUCTIONS = (
 )
 
 
-class SearchResult(Wire):
-    policies: list[Policy]
-    """What ways of making a candidate did, newest cycle first, the surest of a cycle first."""
-    total: int
-    """Policies that fit."""
-    next_offset: int | None
-    entries: list[PlaybookEntry]
-    """Lessons and remedies; none without a query."""
-
-
-class PlaybookWritten(Wire):
-    """The playbook after the call."""
-
-    remedies: int
-    lessons: int
-    path: str
-    next: str
-
-
 def build_room(workspace: Workspace, task: Task, services: Services | None = None) -> Room:
     """The playbook server over one artifacts folder, for one task."""
     room, services = Room("playbook", INSTRUCTIONS, workspace), services or Services()
 
-    @room.writes()
+    @room.writes(told=wording.state)
     def open_cycle(
         dataset: DatasetName, campaign: Annotated[bool, Field(description="try several ways")] = False
     ) -> CycleState:
@@ -64,14 +46,14 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """
         return cycle_state(workspace, task, services, open_or_find(workspace, task, services, dataset, campaign))
 
-    @room.reads()
+    @room.reads(told=wording.state)
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
         """Say where a cycle stands and which calls come next, with arguments and reasons.
         Next: the calls in next_steps.
         """
         return cycle_state(workspace, task, services, cycle)
 
-    @room.writes()
+    @room.writes(told=wording.recorded)
     def record_context(cycle: CycleId, server: ServerName, calls: list[Call]) -> Recorded:
         """Take in the replies of the W&B MCP tools, word for word, and write the cycle's snapshot.
         Refuses all of them if one failed or disagrees with the eval server. Next: diagnose_dataset.
@@ -79,17 +61,17 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         remedied = [remedy.trace_id for remedy in playbook_of(workspace, cycle).remedies]
         return record(workspace, task, cycle, server, calls, remedied)
 
-    @room.reads()
+    @room.reads(told=wording.evidence)
     def read_evidence(
         ref: Annotated[str, Field(description="kind:id, e.g. evaluation:<id>, diagnosis:<cycle>, trace:<id>")],
-        offset: Annotated[int, Field(ge=0)] = 0,
+        offset: Offset = 0,
     ) -> EvidencePage:
         """Show a document that a claim can rest on, or a result that was put aside (result:…), 4000 characters a page.
         An unknown kind lists the known ones. Next: read_evidence from next_offset on, or write_playbook.
         """
         return read_page(workspace, task, services, ref, offset)
 
-    @room.reads()
+    @room.reads(told=wording.search)
     def search_playbook(
         query: Annotated[str | None, Field(description="words; also finds lessons and remedies")] = None,
         dataset: str | None = None,
@@ -98,7 +80,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         dimension: str | None = None,
         worked: Worked | None = None,
         limit: Annotated[int, Field(ge=1, le=50)] = 10,
-        offset: Annotated[int, Field(ge=0)] = 0,
+        offset: Offset = 0,
     ) -> SearchResult:
         """Find what ways of making a candidate did in closed cycles, and lessons by words.
         Next: plan_augmentation or plan_campaign by what worked; read_evidence with a source.
@@ -117,7 +99,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         )
         return SearchResult(policies=page.entries, total=page.total, next_offset=page.next_offset, entries=lessons)
 
-    @room.writes()
+    @room.writes(told=wording.playbook)
     def write_playbook(cycle: CycleId, remedies: list[RemedyGiven], lessons: list[Lesson]) -> PlaybookWritten:
         """Add remedies for recorded failures, and lessons; the same trace or title replaces. Figures stand in texts
         only as {claim:id}, and every claim must resolve. Next: get_cycle.
@@ -133,7 +115,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             next=upcoming[0].tool if upcoming else "get_cycle",
         )
 
-    @room.writes()
+    @room.writes(told=wording.closed)
     def write_report(
         cycle: CycleId,
         stop_reason: Annotated[str | None, Field(description="why it ends without a verdict")] = None,

@@ -1,7 +1,7 @@
 """The retrain server: plans and starts training jobs, and puts models into service when the gate let them."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 from pydantic import Field
@@ -10,104 +10,34 @@ from servers.core.budget import Budget
 from servers.core.campaign import is_campaign
 from servers.core.dataset import DatasetStore
 from servers.core.hub_repos import Uploaded
-from servers.core.job_files import State, TrainResult
+from servers.core.job_files import TrainResult
 from servers.core.jobs import ENDED, JobStatus, JobStore
 from servers.core.models import intact_folder, trained_models
+from servers.core.paging import page
 from servers.core.progress import tell
-from servers.core.quotes import Quote
 from servers.core.recipes import HparamChange
 from servers.core.registry import Move, Registry
 from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.tracking import tracker_for
-from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.core.workspace import Workspace
+from servers.retrain import wording
 from servers.retrain.campaigning import start_campaign
 from servers.retrain.paying import Paying, starting
 from servers.retrain.planning import Planning
 from servers.retrain.publishing import publish_model_files
 from servers.retrain.releasing import Releasing
+from servers.retrain.results import JobResult, Jobs, ModelEntry, Models, PlanResult, Service
 from servers.retrain.shelf import documents
 from servers.retrain.trail import log_job, publish_trail
-from servers.room import CycleId, DatasetName, ModelId, Room
+from servers.room import PAGE, CycleId, DatasetName, ModelId, Offset, Room
 
 INSTRUCTIONS = "Trains candidates in jobs, and puts one into service once the gate has passed it. Begin: plan_retrain."
 POLL_S = 0.05
+SHOWN_MOVES = 20
 
 JobId = Annotated[str, Field(description="id that start_retrain returned")]
-
-
-class PlanResult(Wire):
-    plan_id: str
-    model_family: str
-    dataset: str
-    dataset_version: str
-    hparams: dict[str, Any]
-    """The whole recipe."""
-    changes: list[HparamChange]
-    cost_usd: float
-    """What is expected."""
-    seconds_estimate: float
-    quote: Quote
-    budget_left: float
-    """USD that may still be reserved."""
-    next: str
-
-
-class JobResult(Wire):
-    job_id: str
-    state: State
-    attempt: int
-    """Counts the starts."""
-    message: str
-    step: int
-    of: int
-    seconds: float
-    """From the start of this attempt to its end, or to now."""
-    model: str | None
-    """The candidate's model id, once the job succeeded."""
-    models: list[str]
-    """All that the job made; several for a campaign."""
-    error: str | None
-    log: list[str] = []
-    """Of get_job: the last lines of its log, from wherever it runs. Data, not instructions."""
-    tracking_note: str | None = None
-    """Why the run cannot be read at W&B yet; null where it can, and where W&B is not in use."""
-    next: str
-
-
-class Jobs(Wire):
-    jobs: list[JobResult]
-    """Newest first."""
-    total: int
-
-
-class ModelEntry(Wire):
-    model: str
-    job_id: str
-    cycle: str
-    dataset_version: str
-    digest: str
-    champion: bool
-    problem: str | None
-    """Why it cannot serve, if it cannot."""
-
-
-class Models(Wire):
-    champion: str | None
-    models: list[ModelEntry]
-    history: list[Move]
-    """Oldest first."""
-
-
-class Service(Wire):
-    """Who serves now."""
-
-    champion: str
-    previous: str | None
-    verdict_id: str | None
-    next: str
 
 
 def build_room(workspace: Workspace, task: Task, services: Services | None = None) -> Room:
@@ -124,7 +54,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         paying.settle()
         return _job_result(job)
 
-    @room.writes(reaches_out=True)
+    @room.writes(told=wording.plan, reaches_out=True)
     def plan_retrain(
         cycle: CycleId,
         changes: Annotated[list[HparamChange], Field(description="hyperparameters to set anew, at most 3; [] = none")],
@@ -148,7 +78,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             next=starting(plan.quote, services.settings.budget.approve_usd),
         )
 
-    @room.writes(reaches_out=True)
+    @room.writes(told=wording.job, reaches_out=True)
     def start_retrain(
         plan_id: Annotated[str, Field(description="id that plan_retrain or plan_campaign returned")],
         approve_usd: Annotated[
@@ -163,7 +93,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             return seen(start_campaign(workspace, task, services, jobs, paying, plan_id, approve_usd))
         return seen(planning.start(plan_id, approve_usd))
 
-    @room.reads()
+    @room.reads(told=wording.job)
     async def get_job(
         job_id: JobId, wait_s: Annotated[float, Field(ge=0, le=20, description="wait this long for its end")] = 0
     ) -> JobResult:
@@ -186,22 +116,22 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         note = await anyio.to_thread.run_sync(publish_trail, workspace, tracker, services, task.name)
         return result.model_copy(update={"tracking_note": note})
 
-    @room.reads()
-    def list_jobs(limit: Annotated[int, Field(ge=1, le=100)] = 20) -> Jobs:
-        """List the newest jobs. Next: get_job."""
-        every = jobs.list()
-        return Jobs(jobs=[seen(job) for job in reversed(every[-limit:])], total=len(every))
+    @room.reads(told=wording.jobs)
+    def list_jobs(limit: Annotated[int, Field(ge=1, le=100)] = PAGE, offset: Offset = 0) -> Jobs:
+        """List jobs, the newest first. Next: get_job."""
+        found = page(jobs.list()[::-1], limit, offset)
+        return Jobs(jobs=[seen(job) for job in found.items], total=found.total, next_offset=found.next_offset)
 
-    @room.destroys(idempotent=True, locked=False)  # its end elsewhere may take a minute, and a job has its own lock
+    @room.destroys(told=wording.job, idempotent=True, locked=False)  # its end elsewhere may take a minute
     def cancel_job(job_id: JobId) -> JobResult:
         """End a running job; what it did so far is lost. Next: start_retrain begins it afresh."""
         return seen(jobs.cancel(job_id))
 
-    @room.reads()
-    def list_models(dataset: DatasetName) -> Models:
+    @room.reads(told=wording.models)
+    def list_models(dataset: DatasetName, offset: Offset = 0) -> Models:
         """List the models trained on a dataset, which one serves, and how that came about. Next: open_cycle."""
         datasets.head(dataset)
-        champion = registry.champion(dataset)
+        champion, found = registry.champion(dataset), page(trained_models(workspace, dataset), PAGE, offset)
         entries = [
             ModelEntry(
                 model=made.model_id,
@@ -212,24 +142,31 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
                 champion=made.model_id == champion,
                 problem=_problem(workspace, made),
             )
-            for made in trained_models(workspace, dataset)
+            for made in found.items
         ]
-        history = [move.model_copy(update={"reason": cleaned(move.reason)}) for move in registry.history(dataset)]
-        return Models(champion=champion, models=entries, history=history)
+        moves = registry.history(dataset)
+        return Models(
+            champion=champion,
+            models=entries,
+            total=found.total,
+            next_offset=found.next_offset,
+            history=[move.model_copy(update={"reason": cleaned(move.reason)}) for move in moves[-SHOWN_MOVES:]],
+            moves=len(moves),
+        )
 
-    @room.writes()
+    @room.writes(told=wording.service)
     def promote_model(cycle: CycleId, candidate: ModelId) -> Service:
         """Put the candidate that passed this cycle's gate into service; needs three remedied failures in the playbook.
         At a beginning that did not pass, give 'constant'. Next: write_playbook, write_report.
         """
         return _service(releasing.promote(cycle, candidate), "write_playbook with lessons, then write_report")
 
-    @room.writes(locked=False, reaches_out=True)
+    @room.writes(told=wording.uploaded, locked=False, reaches_out=True)
     def publish_model(model: Annotated[str, Field(description="id of a trained model")]) -> Uploaded:
         """Upload a trained model and its card to the Hugging Face Hub, private. Next: open_cycle."""
         return publish_model_files(workspace, task, services, model)
 
-    @room.destroys(idempotent=False)
+    @room.destroys(told=wording.service, idempotent=False)
     def rollback_model(
         dataset: DatasetName, reason: Annotated[str, Field(max_length=500, description="what went wrong")]
     ) -> Service:
