@@ -75,17 +75,24 @@ def render_again(workspace: Workspace, task: Task, services: Services, cycle: st
     return str(path)
 
 
-def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
+def page_of(workspace: Workspace, task: Task, services: Services, cycle: str, navigation: str = "") -> str:
     """The cycle's page as HTML, from what is on disk, also of an open one; writes nothing.
+
+    Args:
+        workspace: The artifacts folder.
+        task: What the cycle worked on.
+        services: Where the budget stands.
+        cycle: Its id.
+        navigation: Markup that stands above it where it is one of several pages.
 
     Raises:
         ValueError: there is no such cycle, or it worked on another task.
     """
     facts = _facts_for(workspace, task, cycle)
     if facts.summary is None:
-        return _page(workspace, task, services, facts, None, [])
+        return _page(workspace, task, services, facts, None, [], navigation)
     conclusion = Conclusion.model_validate({name: facts.summary[name] for name in Conclusion.model_fields})
-    return _page(workspace, task, services, facts, facts.summary, next_cycle(task, facts, conclusion))
+    return _page(workspace, task, services, facts, facts.summary, next_cycle(task, facts, conclusion), navigation)
 
 
 def for_wandb(workspace: Workspace, task: Task, cycle: str) -> dict[str, Any]:
@@ -139,9 +146,15 @@ def _harmed(playbook: Playbook) -> bool:
 
 
 def _page(
-    workspace: Workspace, task: Task, services: Services, facts: Facts, summary: dict[str, Any] | None, plan: Plan
+    workspace: Workspace,
+    task: Task,
+    services: Services,
+    facts: Facts,
+    summary: dict[str, Any] | None,
+    plan: Plan,
+    navigation: str = "",
 ) -> str:
     # Here, because the template engine costs a quarter of a second, and serving does not need it.
     from servers.playbook.report.render import render_html
 
-    return render_html(view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state()))
+    return render_html(view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state()), navigation)
