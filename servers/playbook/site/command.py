@@ -32,15 +32,15 @@ def serve(site: Site, port: int, opens: bool) -> int:
         why = "is in use" if error.errno == 98 else f"cannot be used ({error.strerror})"
         print(f"etude: port {port} of {HOST} {why}; give another with --port, 0 for any free one", file=sys.stderr)
         return FAILED
-    address = f"http://{HOST}:{listening.getsockname()[1]}/"
-    print(address, flush=True)
-    print("etude: serving the report on this machine only; Ctrl-C ends it", file=sys.stderr)
-    if opens:
-        webbrowser.open(address)
-    config = uvicorn.Config(
-        application(site), log_level="warning", access_log=False, lifespan="off", server_header=False
-    )
     try:
+        address = f"http://{HOST}:{listening.getsockname()[1]}/"
+        print(address, flush=True)
+        print("etude: serving the report on this machine only; Ctrl-C ends it", file=sys.stderr)
+        if opens:
+            webbrowser.open(address)
+        config = uvicorn.Config(
+            application(site), log_level="warning", access_log=False, lifespan="off", server_header=False
+        )
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass

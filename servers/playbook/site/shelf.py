@@ -11,7 +11,7 @@ from servers.core.budget import Budget
 from servers.core.cycle_files import Opening
 from servers.core.dataset import Card, DatasetStore
 from servers.core.disk import now, read_json, read_jsonl
-from servers.core.evaluations import Evaluation, EvaluationStore
+from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow
 from servers.core.job_files import SPEC, SampleSpec, TeachSpec, TrainSpec, read_spec
 from servers.core.jobs import JobStatus, JobStore
 from servers.core.models import trained_models
@@ -47,7 +47,7 @@ class CycleLine:
 
 
 class Shelf:
-    """Everything in one artifacts folder that pages show; a new one is made for every look.
+    """Everything in one artifacts folder that pages show; a new one is made whenever something on disk has changed.
 
     Args:
         workspace: The artifacts folder.
@@ -63,6 +63,7 @@ class Shelf:
         self.registry = Registry(workspace)
         self.budget = Budget(workspace, services)
         self._task = task
+        self._rows: dict[str, list[ScoredRow]] = {}
 
     @cached_property
     def names(self) -> list[str]:
@@ -77,6 +78,16 @@ class Shelf:
     def measured(self) -> list[Evaluation]:
         """Every evaluation, oldest first."""
         return self.evaluations.all()
+
+    def rows(self, evaluation: Evaluation) -> list[ScoredRow]:
+        """The scored rows of an evaluation, in the order of the split.
+
+        Raises:
+            ValueError: it is invalid.
+        """
+        if evaluation.evaluation_id not in self._rows:
+            self._rows[evaluation.evaluation_id] = self.evaluations.rows(evaluation.evaluation_id)
+        return self._rows[evaluation.evaluation_id]
 
     @cached_property
     def all_jobs(self) -> list[JobStatus]:

@@ -1,12 +1,11 @@
 """The pages by their keys: found, made from disk, and kept until something on disk changes.
 
-A page that was made is kept with the stamp of the folder; the same stamp again gives the same page. Pages of jobs are
-made anew every time, because whether a job lives stands in no file.
+What was read and made is kept for as long as the stamp of the folder stays the same. Pages of jobs are made anew every
+time, because whether a job lives stands in no file.
 """
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -29,14 +28,6 @@ ALIVE = "jobs"
 MOST_KEPT = 500  # pages; more than that and the oldest go
 
 
-@dataclass(frozen=True)
-class Made:
-    """A page that was made, and when."""
-
-    stamp: Stamp
-    html: str
-
-
 class Site:
     """All pages of one artifacts folder.
 
@@ -50,7 +41,9 @@ class Site:
     def __init__(self, workspace: Workspace, task: Task, services: Services, is_served: bool = True) -> None:
         self._workspace, self._task, self._services = workspace, task, services
         self._is_served = is_served
-        self._kept: dict[tuple[str, str], Made] = {}
+        self._stamp: Stamp | None = None
+        self._shelf = self._new_shelf()
+        self._kept: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()  # one page at a time: making one reads hundreds of files
 
     def page(self, key: str, link: Link, query: str = "") -> str:
@@ -67,20 +60,19 @@ class Site:
         """
         parts = parts_of(key)
         with self._lock:
-            stamp = stamp_of(self._workspace)
-            known = self._kept.get((key, query))
-            if known is not None and known.stamp == stamp and parts[:1] != [ALIVE]:
-                return known.html
-            html = self._made(parts, link, query)
-            self._kept[key, query] = Made(stamp, html)
+            self._look()
+            if (html := self._kept.get((key, query))) is not None and parts[:1] != [ALIVE]:
+                return html
+            html = self._kept[key, query] = self._made(parts, link, query)
             while len(self._kept) > MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return html
 
     def every_key(self) -> Iterator[str]:
         """Every page that can be reached from the first one."""
-        stamp_of(self._workspace)
-        shelf = self._shelf()
+        with self._lock:
+            self._look()
+        shelf = self._shelf
         yield HOME
         yield PLAYBOOK
         for line in shelf.lines:
@@ -94,11 +86,18 @@ class Site:
             yield f"jobs/{job.job_id}"
             yield from (f"models/{model}" for model in job.models if job.kind == "train")
 
-    def _shelf(self) -> Shelf:
+    def _look(self) -> None:
+        """Forget everything if something on disk has changed."""
+        stamp = stamp_of(self._workspace)
+        if stamp != self._stamp:
+            self._stamp, self._shelf = stamp, self._new_shelf()
+            self._kept.clear()
+
+    def _new_shelf(self) -> Shelf:
         return Shelf(self._workspace, self._task, self._services)
 
     def _made(self, parts: list[str], link: Link, query: str) -> str:
-        shelf = self._shelf()
+        shelf = self._new_shelf() if parts[:1] == [ALIVE] else self._shelf
         try:
             if parts[:1] == ["cycles"] and len(parts) == 2:
                 return rendering.cycle_html(shelf, _known_cycle(shelf, parts[1]), link)

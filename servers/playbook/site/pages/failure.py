@@ -31,7 +31,7 @@ def failures_page(shelf: Shelf, cycle: str) -> Page:
     opened = opening(shelf.workspace, cycle)
     remedies = {remedy.trace_id: remedy for remedy in playbook_of(shelf.workspace, cycle).remedies}
     served = _of_champion(shelf, cycle)
-    rows = [] if served is None else shelf.evaluations.rows(served.evaluation_id)
+    rows = [] if served is None else shelf.rows(served)
     task = shelf.task_of(opened.dataset)
     values = {
         "cycle": cycle,
@@ -52,7 +52,7 @@ def failure_page(shelf: Shelf, cycle: str, trace: str) -> Page:
         ValueError: there is no such cycle, or an evaluation of it is damaged.
     """
     opened = opening(shelf.workspace, cycle)
-    by_evaluation = [(one, shelf.evaluations.rows(one.evaluation_id)) for one in shelf.measured if one.cycle == cycle]
+    by_evaluation = [(one, shelf.rows(one)) for one in shelf.measured if one.cycle == cycle]
     known = {row.trace_id: row for _, rows in by_evaluation for row in rows}
     if trace not in known:
         raise NoSuchPage(f"no arm of {cycle} left a trace of this id; /failures/{cycle} lists the rows")
@@ -82,7 +82,7 @@ def failure_page(shelf: Shelf, cycle: str, trace: str) -> Page:
 def failure_traces(shelf: Shelf, cycle: str) -> list[str]:
     """The traces that the list of a cycle links to."""
     served = _of_champion(shelf, cycle)
-    rows = [] if served is None else shelf.evaluations.rows(served.evaluation_id)
+    rows = [] if served is None else shelf.rows(served)
     return [row.trace_id for row in sorted(rows, key=lambda row: -row.mae_raw)[:MOST]]
 
 
