@@ -142,6 +142,14 @@ class Chromium:
         """Press the tab key."""
         ActionChains(self._driver, duration=0).send_keys(Keys.TAB).perform()
 
+    def click(self, css: str) -> None:
+        """Click the first thing that fits a selector; a page that it leads to is waited for."""
+        self._driver.find_element("css selector", css).click()
+
+    def type(self, css: str, words: str) -> None:
+        """Type words into a field and press Enter."""
+        self._driver.find_element("css selector", css).send_keys(words, Keys.ENTER)
+
     def alert(self) -> str | None:
         """The words of a dialogue that the page opened; it is closed."""
         from selenium.common.exceptions import NoAlertPresentException

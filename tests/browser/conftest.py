@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Chromium, NoBrowser
+from tests.site_world import serving_here
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(demo: Path) -> str:
     """Address of its report."""
     return (demo / "wandb" / "report.html").as_uri()
+
+
+@pytest.fixture(scope="session")
+def site(demo: Path) -> Iterator[str]:
+    """Address of the site over it."""
+    with serving_here(demo) as address:
+        yield address
