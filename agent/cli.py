@@ -53,7 +53,7 @@ def run(words: Sequence[str]) -> int:
     arguments = parser_of(word).parsed(options)
     if word == "report":
         where = place(arguments.artifacts, arguments.task, arguments.config)
-        _become([*REPORT, *([arguments.cycle] if arguments.cycle else []), *where])
+        _become([*REPORT, *_report_words(arguments), *where])
     try:
         settings = _settings(arguments)
         endpoints = _endpoints(arguments, settings)
@@ -65,6 +65,15 @@ def run(words: Sequence[str]) -> int:
 
     command = tools if word == "tools" else cycle
     return command(settings, endpoints, arguments.json)
+
+
+def _report_words(arguments: argparse.Namespace) -> list[str]:
+    """What the report's own command is told."""
+    words = [arguments.cycle] if arguments.cycle else []
+    words += ["--serve"] if arguments.serve else []
+    words += ["--port", str(arguments.port)] if arguments.port is not None else []
+    words += ["--open"] if arguments.open else []
+    return words + (["--site", str(arguments.site)] if arguments.site else [])
 
 
 def _become(arguments: list[str]) -> NoReturn:

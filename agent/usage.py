@@ -29,7 +29,7 @@ class Word:
 GROUPS = {
     "Turn the loop": (
         Word("cycle", "measure, find the failures, make data, retrain, judge, write down"),
-        Word("report", "write a cycle's report page anew, and say where it is"),
+        Word("report", "write a cycle's report page anew, or show all cycles in your browser"),
     ),
     "Your own data": (
         Word("import", "bring rows in, and seal those that judge", ("-m", "servers.eval", "import")),
@@ -151,8 +151,17 @@ def _tools() -> Parser:
 
 
 def _report() -> Parser:
-    parser = Parser("report", "Write a cycle's report page anew and print where it is.", "etude report cycle_1")
+    parser = Parser(
+        "report",
+        "Write a cycle's report page anew and print where it is; or show all cycles as a small site, to this machine\n"
+        "only (--serve) or as files for any web server (--site).",
+        "etude report --serve --open",
+    )
     parser.add_argument("cycle", metavar="CYCLE", nargs="?", help="such as cycle_1 (default: the newest)")
+    parser.add_argument("--serve", action="store_true", help="show all cycles at http://127.0.0.1:PORT until Ctrl-C")
+    parser.add_argument("--port", type=int, metavar="PORT", help="with --serve; 0 for any free one (default: 8470)")
+    parser.add_argument("--open", action="store_true", help="with --serve: show it in your browser")
+    parser.add_argument("--site", type=Path, metavar="DIR", help="write the same pages into a folder")
     _where(parser)
     return parser
 

@@ -20,6 +20,15 @@ if TYPE_CHECKING:  # only some tests need a web server
 collect_ignore = [] if importlib.util.find_spec("torch") else ["train"]
 
 
+BROWSER = Path(__file__).parent / "browser"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests in a real browser run where they are named, as `make test-browser` does: they need one."""
+    named = any(BROWSER.name in Path(word.partition("::")[0]).parts for word in config.invocation_params.args)
+    return True if collection_path == BROWSER and not named else None
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -104,10 +104,14 @@ def search(workspace: Workspace, query: str, limit: int) -> list[PlaybookEntry]:
     wanted = set(_tokens(query))
     if not wanted:
         raise ValueError(f"query {query!r} has no word; name a dimension, a change or a cycle")
-    newest_first = [entry for opened in reversed(all_cycles(workspace)) for entry in _entries(workspace, opened.cycle)]
-    scored = [(_overlap(wanted, entry), entry) for entry in newest_first]
+    scored = [(_overlap(wanted, entry), entry) for entry in entries_known(workspace)]
     # The sort is stable, so the newest stays first among equals.
     return [entry for score, entry in sorted(scored, key=lambda pair: -pair[0]) if score > 0][:limit]
+
+
+def entries_known(workspace: Workspace) -> list[PlaybookEntry]:
+    """The entries of all cycles, newest cycle first."""
+    return [entry for opened in reversed(all_cycles(workspace)) for entry in _entries(workspace, opened.cycle)]
 
 
 def _entries(workspace: Workspace, cycle: str) -> list[PlaybookEntry]:

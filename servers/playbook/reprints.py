@@ -21,8 +21,15 @@ from servers.playbook.viewing import view_of
 from servers.playbook.wandb_report import arguments_of
 
 
-def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
+def page_of(workspace: Workspace, task: Task, services: Services, cycle: str, navigation: str = "") -> str:
     """The report of a cycle, also of an open one, as a page with pictures: HTML in one file.
+
+    Args:
+        workspace: The artifacts folder.
+        task: What the cycle worked on.
+        services: Where the budget stands.
+        cycle: Its id.
+        navigation: Markup that stands above it where it is one of several pages.
 
     Raises:
         ValueError: there is no such cycle, or it worked on another task.
@@ -30,7 +37,7 @@ def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) ->
     # Here, because the template engine costs a quarter of a second, and serving does not need it.
     from servers.playbook.report.render import render_html
 
-    return render_html(_again(workspace, task, services, cycle).view)
+    return render_html(_again(workspace, task, services, cycle).view, navigation)
 
 
 def draft_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:

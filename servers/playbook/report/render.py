@@ -26,26 +26,36 @@ QUOTE_CHARS = 500  # of a request that is quoted
 MOST_ROWS = 60  # of a table that grows with the work: history, remedies
 
 
-def render_html(view: ReportView) -> str:
-    """The report of one cycle as one HTML document."""
-    environment = _environment()
+def render_html(view: ReportView, navigation: str = "") -> str:
+    """The report of one cycle as one HTML document.
+
+    Args:
+        view: All that it shows.
+        navigation: Markup that stands above it where it is one of several pages.
+    """
     style = (HERE / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        view=view,
-        style=Markup(style),
-        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
-        headline=wording.headline(view),
-        pictures=pictures_of(view),
-        cases=cases_of(view),
-        refused=[row for row in view.ledger if row.errors],
-        most_rows=MOST_ROWS,
-        fine=view.digits,
-        rough=max(view.digits - 1, 0),  # for one row's error, which is no mean
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            navigation=Markup(navigation),
+            view=view,
+            style=Markup(style),
+            style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+            headline=wording.headline(view),
+            pictures=pictures_of(view),
+            cases=cases_of(view),
+            refused=[row for row in view.ledger if row.errors],
+            most_rows=MOST_ROWS,
+            fine=view.digits,
+            rough=max(view.digits - 1, 0),  # for one row's error, which is no mean
+        )
     )
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What every page is rendered with: words are cleaned, bounded and escaped."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,

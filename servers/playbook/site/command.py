@@ -1,0 +1,70 @@
+"""`etude report --serve` and `etude report --site DIR`: the site on this machine, or as files."""
+
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+from servers.core.disk import write_text
+from servers.playbook.site.addresses import beside, file_of
+from servers.playbook.site.site import Site
+
+HOST, PORT = "127.0.0.1", 8470
+FAILED = 1
+
+
+def serve(site: Site, port: int, opens: bool) -> int:
+    """Serve the site until Ctrl-C; the exit code. Its address goes to stdout once it can be asked.
+
+    Args:
+        site: The pages.
+        port: To listen on; 0 for any that is free.
+        opens: Whether to show it in the person's browser.
+    """
+    # Here, because a web server takes a while to import, and writing one report does not need it.
+    import uvicorn
+
+    from servers.playbook.site.web import application
+
+    try:
+        listening = _listening(port)
+    except OSError as error:
+        why = "is in use" if error.errno == 98 else f"cannot be used ({error.strerror})"
+        print(f"etude: port {port} of {HOST} {why}; give another with --port, 0 for any free one", file=sys.stderr)
+        return FAILED
+    try:
+        address = f"http://{HOST}:{listening.getsockname()[1]}/"
+        print(address, flush=True)
+        print("etude: serving the report on this machine only; Ctrl-C ends it", file=sys.stderr)
+        if opens:
+            webbrowser.open(address)
+        config = uvicorn.Config(
+            application(site), log_level="warning", access_log=False, lifespan="off", server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # how a person ends it
+        pass
+    finally:
+        listening.close()
+    return 0
+
+
+def write_site(site: Site, folder: Path) -> int:
+    """Write every page as a file, and print where the first one is; the exit code."""
+    for key in site.every_key():
+        write_text(folder / file_of(key), site.page(key, beside(key)))
+    print(folder / file_of(""))
+    return 0
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket that takes requests, which wait until the server is up."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((HOST, port))
+        found.listen(128)
+    except BaseException:
+        found.close()
+        raise
+    return found

@@ -1,0 +1,46 @@
+"""What was learned in all cycles: ways of making a candidate and what they did, lessons, remedies; found by words."""
+
+from servers.core.words import cleaned
+from servers.playbook.evidence import PlaybookEntry, entries_known, search
+from servers.playbook.policies import Policy, policies_known, search_policies
+from servers.playbook.site.pages import Page
+from servers.playbook.site.shelf import Shelf
+
+MOST = 200
+QUERY_CHARS = 200
+
+
+def playbook_page(shelf: Shelf, query: str) -> Page:
+    """All of it, newest first, or what shares words with the query."""
+    words = cleaned(query, QUERY_CHARS)
+    policies, entries = _found(shelf, words) if words else (_all_policies(shelf), entries_known(shelf.workspace))
+    values = {
+        "query": words,
+        "policies": policies[:MOST],
+        "lessons": [entry for entry in entries if entry.kind == "lesson"][:MOST],
+        "remedies": [entry for entry in entries if entry.kind == "remedy"][:MOST],
+        "most": MOST,
+    }
+    return Page("playbook.html.j2", f"Playbook: {words}" if words else "Playbook", values)
+
+
+def _found(shelf: Shelf, words: str) -> tuple[list[Policy], list[PlaybookEntry]]:
+    page = search_policies(
+        shelf.workspace,
+        words=words,
+        dataset=None,
+        task=None,
+        way=None,
+        dimension=None,
+        worked=None,
+        limit=MOST,
+        offset=0,
+    )
+    try:
+        return page.entries, search(shelf.workspace, words, MOST)
+    except ValueError:  # signs only, no word
+        return [], []
+
+
+def _all_policies(shelf: Shelf) -> list[Policy]:
+    return policies_known(shelf.workspace)[::-1]

@@ -1,0 +1,139 @@
+"""The pages by their keys: found, made from disk, and kept until something on disk changes.
+
+What was read and made is kept for as long as the stamp of the folder stays the same. Pages of jobs are made anew every
+time, because whether a job lives stands in no file.
+"""
+
+import threading
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from servers.core.services import Services
+from servers.core.task import Task
+from servers.core.workspace import Workspace, checked_name
+from servers.playbook.site import rendering
+from servers.playbook.site.addresses import HOME, PLAYBOOK, Link, NoSuchPage, parts_of
+from servers.playbook.site.guard import Stamp, stamp_of
+from servers.playbook.site.pages import Page
+from servers.playbook.site.pages.dataset import dataset_page, version_page
+from servers.playbook.site.pages.failure import failure_page, failure_traces, failures_page
+from servers.playbook.site.pages.home import home_page
+from servers.playbook.site.pages.job import job_page
+from servers.playbook.site.pages.model import model_page
+from servers.playbook.site.pages.playbook import playbook_page
+from servers.playbook.site.shelf import Shelf
+
+ALIVE = "jobs"
+MOST_KEPT = 500  # pages; more than that and the oldest go
+
+
+class Site:
+    """All pages of one artifacts folder.
+
+    Args:
+        workspace: The artifacts folder.
+        task: The task of the command line.
+        services: Where the budget's limit stands.
+        is_served: Whether a server answers for it: only then can it be searched.
+    """
+
+    def __init__(self, workspace: Workspace, task: Task, services: Services, is_served: bool = True) -> None:
+        self._workspace, self._task, self._services = workspace, task, services
+        self._is_served = is_served
+        self._stamp: Stamp | None = None
+        self._shelf = self._new_shelf()
+        self._kept: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()  # one page at a time: making one reads hundreds of files
+
+    def page(self, key: str, link: Link, query: str = "") -> str:
+        """The page of a key as HTML.
+
+        Args:
+            key: Such as `cycles/cycle_1`; empty for the first page.
+            link: How the page links to others.
+            query: Words to look for, in the playbook.
+
+        Raises:
+            NoSuchPage: there is none; the message says why.
+            ValueError: a file that it is made from is damaged, or leads out of the folder; the message names it.
+        """
+        parts = parts_of(key)
+        with self._lock:
+            self._look()
+            if (html := self._kept.get((key, query))) is not None and parts[:1] != [ALIVE]:
+                return html
+            html = self._kept[key, query] = self._made(parts, link, query)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return html
+
+    def every_key(self) -> Iterator[str]:
+        """Every page that can be reached from the first one."""
+        with self._lock:
+            self._look()
+        shelf = self._shelf
+        yield HOME
+        yield PLAYBOOK
+        for line in shelf.lines:
+            yield f"cycles/{line.cycle}"
+            yield f"failures/{line.cycle}"
+            yield from (f"failures/{line.cycle}/{trace}" for trace in failure_traces(shelf, line.cycle))
+        for name in shelf.names:
+            yield f"datasets/{name}"
+            yield from (f"datasets/{name}/{card.fingerprint}" for card in shelf.datasets.versions(name))
+        for job in shelf.all_jobs:
+            yield f"jobs/{job.job_id}"
+            yield from (f"models/{model}" for model in job.models if job.kind == "train")
+
+    def _look(self) -> None:
+        """Forget everything if something on disk has changed."""
+        stamp = stamp_of(self._workspace)
+        if stamp != self._stamp:
+            self._stamp, self._shelf = stamp, self._new_shelf()
+            self._kept.clear()
+
+    def _new_shelf(self) -> Shelf:
+        return Shelf(self._workspace, self._task, self._services)
+
+    def _made(self, parts: list[str], link: Link, query: str) -> str:
+        shelf = self._new_shelf() if parts[:1] == [ALIVE] else self._shelf
+        try:
+            if parts[:1] == ["cycles"] and len(parts) == 2:
+                return rendering.cycle_html(shelf, _known_cycle(shelf, parts[1]), link)
+            return rendering.page_html(self._page(shelf, parts, link, query), link, self._is_served)
+        except ValidationError as error:
+            # Its words would quote what the file holds, and that may be anything.
+            raise ValueError(f"a file of this page is no valid {error.title}; restore it") from None
+
+    def _page(self, shelf: Shelf, parts: list[str], link: Link, query: str) -> Page:
+        match parts:
+            case []:
+                return home_page(shelf, link)
+            case ["playbook"]:
+                return playbook_page(shelf, query)
+            case ["datasets", name]:
+                return dataset_page(shelf, _one_of(shelf.names, name, "dataset"))
+            case ["datasets", name, version]:
+                versions = [card.fingerprint for card in shelf.datasets.versions(_one_of(shelf.names, name, "dataset"))]
+                return version_page(shelf, name, _one_of(versions, version, f"version of {name}"))
+            case ["models", model]:
+                made = [model for job in shelf.all_jobs for model in job.models]
+                return model_page(shelf, _one_of(made, model, "model"))
+            case ["failures", cycle]:
+                return failures_page(shelf, _known_cycle(shelf, cycle))
+            case ["failures", cycle, trace]:
+                return failure_page(shelf, _known_cycle(shelf, cycle), trace)
+            case ["jobs", job]:
+                return job_page(shelf, _one_of([one.job_id for one in shelf.all_jobs], job, "job"))
+        raise NoSuchPage("there is no page at this address")
+
+
+def _known_cycle(shelf: Shelf, cycle: str) -> str:
+    return _one_of([line.cycle for line in shelf.lines], cycle, "cycle")
+
+
+def _one_of(known: list[str], name: str, what: str) -> str:
+    if checked_name(name, what) not in known:
+        raise NoSuchPage(f"there is no {what} {name!r}; known: {', '.join(known[-8:]) or 'none'}")
+    return name
