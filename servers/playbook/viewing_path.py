@@ -160,15 +160,20 @@ class Path:
         )
 
     def _model_node(self, cycle: CycleShown, made: TrainResult, promoted: bool, champion: str | None) -> NodeShown:
-        error = "" if cycle.tried is None else f"error {rounded(cycle.tried.value)} on diagnose"
+        error = "" if cycle.tried is None else f"error {_brief(cycle.tried)} on diagnose"
         return NodeShown(
             id=made.model_id,
             kind="model" if promoted else "refused",
             column=cycle.cycle,
-            label=made.model_id.rpartition("-")[2][:ID_CHARS],
+            label=made.model_id.rpartition("-")[2][:ID_CHARS]
+            + ("" if cycle.tried is None else f": {_brief(cycle.tried)}"),
             words=", ".join(filter(None, [made.model_id, f"{made.train_rows:,} train rows", error])),
             now=made.model_id == champion,
         )
+
+
+def _brief(found: Estimate) -> float:
+    return rounded(found.value)
 
 
 def estimate(evaluation: Evaluation, metric: str) -> Estimate | None:

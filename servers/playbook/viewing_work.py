@@ -17,6 +17,7 @@ from servers.playbook.report.view import (
     CampaignShown,
     ContextShown,
     DiagnosisShown,
+    DroppedExample,
     FailureShown,
     LessonShown,
     NewExample,
@@ -29,6 +30,7 @@ from servers.playbook.report.view import (
 from servers.playbook.viewing_rows import DiagnoseRows
 
 SHOWN_EXAMPLES = 5
+SHOWN_DROPPED = 2  # for each reason
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]{1,500}")
 
 
@@ -79,6 +81,12 @@ def augmentation_shown(workspace: Workspace, facts: Facts) -> AugmentationShown 
         added=outcome["added"],
         replayed=outcome["replayed"],
         dropped=outcome["dropped"],
+        dropped_examples=[
+            DroppedExample(text=text, reason=reason)
+            for reason, texts in outcome.get("examples_of_dropped", {}).items()
+            for text in texts[:SHOWN_DROPPED]
+        ],
+        nothing_came=None if outcome["added"] else outcome.get("distrusted") or outcome.get("refused"),
         rows_before=facts.card.rows.train,
         rows_after=DatasetStore(workspace).card(facts.opening.dataset, version).rows.train,
         version_after=version,

@@ -99,14 +99,13 @@ def _rows(view: ReportView) -> Picture | None:
     added = view.augmentation
     if added is None or not added.dropped:
         return None
-    kept = Amount("added to train", added.added, f"{added.added:,}")
-    dropped = [
-        Amount(f"dropped: {reason.replace('_', ' ')}", count, f"{count:,}", apart=True)
-        for reason, count in sorted(added.dropped.items(), key=lambda item: -item[1])
-    ]
-    return amounts(
-        "rows", "What became of the rows that were written", [kept, *dropped], ("what became of them", "rows")
-    )
+    written, at = added.added + sum(added.dropped.values()), float(added.added)
+    found = [Amount("written", written, f"{written:,}"), Amount("added to train", added.added, f"{added.added:,}")]
+    for reason, count in sorted(added.dropped.items(), key=lambda item: -item[1]):
+        # Each begins where the one above ends, so that all together span what was written.
+        found.append(Amount(f"dropped: {reason.replace('_', ' ')}", count, f"{count:,}", apart=True, start=at))
+        at += count
+    return amounts("rows", "What became of the rows that were written", found, ("what became of them", "rows"))
 
 
 def _slices(view: ReportView, key: str, title: str, slices: list[SliceShown]) -> Picture | None:

@@ -211,6 +211,11 @@ class NewExample(Shown):
     source: str
 
 
+class DroppedExample(Shown):
+    text: str
+    reason: str
+
+
 class AugmentationShown(Shown):
     """The rows that the cycle added to train."""
 
@@ -222,6 +227,9 @@ class AugmentationShown(Shown):
     replayed: int = 0
     dropped: dict[str, int] = {}
     """Rows that a filter refused, by reason."""
+    dropped_examples: list[DroppedExample] = []
+    nothing_came: str | None = None
+    """Why none of them were added; null where some were."""
     rows_before: int
     rows_after: int
     version_after: str

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 from servers.playbook.report.charts.drawing import drawn, short
 from servers.playbook.report.charts.picture import Picture, Table
-from servers.playbook.report.charts.spec import CANDIDATE, CONSTANT, amount, layer, layered, named, plain, to, value
+from servers.playbook.report.charts.spec import (
+    CANDIDATE,
+    CONSTANT,
+    LINE,
+    amount,
+    layer,
+    layered,
+    named,
+    plain,
+    to,
+    value,
+)
 
 WIDTH, ROW, THICK = 210, 30, 14
 LABEL_CHARS = 30
@@ -42,6 +53,7 @@ def amounts(key: str, title: str, found: Sequence[Amount], heads: tuple[str, str
     rows = [
         {
             "row": label,
+            "zero": 0,
             "low": one.start,
             "high": one.start + one.value,
             "shown": one.shown,
@@ -54,6 +66,7 @@ def amounts(key: str, title: str, found: Sequence[Amount], heads: tuple[str, str
     bar = {"x": x, "x2": to("high"), "y": named("row", labels, labelLimit=200)}
     text = {"x": amount("high", None, (0.0, most * 1.22)), "y": named("row", labels), "text": plain("shown")}
     layers = [
+        layer("rule", {"x": {**x, "field": "zero"}}, color=LINE),
         layer("bar", {**bar, "color": value(CANDIDATE)}, tips=True, where="!datum.apart", size=THICK, cornerRadius=2),
         layer("bar", {**bar, "color": value(CONSTANT)}, tips=True, where="datum.apart", size=THICK, cornerRadius=2),
         layer("text", text, align="left", dx=6),

@@ -72,7 +72,10 @@ def journey(cycles: Sequence[CycleShown], digits: int, key: str = "journey") -> 
         "Mean absolute error of what was in service after each cycle, with its 95% interval; a hollow dot is a "
         "candidate that was not promoted, the dashed line the constant. On diagnose rows, which prove nothing."
     )
-    return Journey(Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, caption), len(known) - len(shown))
+    return Journey(
+        Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, caption, wide=STEP * len(shown) > WIDTH),
+        len(known) - len(shown),
+    )
 
 
 def _label(cycle: CycleShown) -> str:

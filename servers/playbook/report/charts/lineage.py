@@ -23,13 +23,13 @@ from servers.playbook.report.charts.spec import (
 from servers.playbook.report.view import LineageShown
 from servers.playbook.report.wording import UNKNOWN
 
-COLUMN, LEAST_WIDTH, LANE = 112, 330, 74
-LABEL_CHARS = 15
+COLUMN, LEAST_WIDTH, LANE = 112, 336, 84
+LABEL_CHARS = 16
 TITLE = "Lineage of data and models"
 KINDS = {"data": "data version", "model": "model, promoted", "refused": "model, not promoted"}
 CAPTION = (
     "A square is a dataset version, a dot a model (hollow: not promoted). A thin line leads from the rows to what was "
-    "trained on them, the thick one from champion to champion."
+    "trained on them, the thick one from champion to champion; a ring is what is in use now."
 )
 
 
@@ -62,7 +62,7 @@ def lineage(found: LineageShown, key: str = "lineage") -> Picture | None:
         for column, kind, label, start, _ in cells
     )
     table = Table(["cycle", "kind", "what", "from", "in words"], cells)
-    return Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, CAPTION)
+    return Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, CAPTION, wide=width > LEAST_WIDTH)
 
 
 def _places(found: LineageShown) -> dict[str, tuple[float, float]]:
@@ -122,7 +122,7 @@ def _layers(columns: Sequence[str], lanes: float) -> list[Spec]:
         "field": "y",
         "type": "quantitative",
         "axis": None,
-        "scale": {"domain": [lanes - 0.4, -0.45], "nice": False, "zero": False},
+        "scale": {"domain": [lanes - 0.45, -0.5], "nice": False, "zero": False},
     }
     place: Spec = {"x": x, "y": y}
     line: Spec = {**place, "x2": to("to_x"), "y2": to("to_y")}
@@ -143,5 +143,6 @@ def _layers(columns: Sequence[str], lanes: float) -> list[Spec]:
         where = f"datum.part === '{kind}'"
         found.append(layer("point", place, tips=True, where=where, strokeWidth=2, opacity=1, **look))
     text = {**place, "text": plain("label")}
-    found.append(layer("text", text, where="isValid(datum.label)", dy=24, fontSize=11, color=INK))
+    for where, dy in (("datum.part === 'data'", -20), ("datum.part === 'model' || datum.part === 'refused'", 25)):
+        found.append(layer("text", text, where=where, dy=dy, fontSize=12, color=INK))
     return found

@@ -26,3 +26,5 @@ class Picture:
     table: Table
     caption: str = ""
     """How to read it, for everybody; empty where the page says so itself."""
+    wide: bool = False
+    """Whether it keeps its size and stands in a frame that scrolls: shrunk to a phone it could not be read."""
