@@ -5,14 +5,15 @@
 
 from typing import Any
 
+from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.playbook.book import playbook_of
+from servers.playbook.closing import page_of as page_of_any
 from servers.playbook.conclusion import Conclusion
 from servers.playbook.facts import Facts, facts_of
 from servers.playbook.outlook import Plan, next_cycle
 from servers.playbook.papers import report_draft
-from servers.playbook.viewing import view_of
 
 
 def draft_of(workspace: Workspace, task: Task, cycle: str) -> str:
@@ -25,17 +26,14 @@ def draft_of(workspace: Workspace, task: Task, cycle: str) -> str:
     return report_draft(task, facts, playbook_of(workspace, cycle), summary, plan, summary["files"])
 
 
-def page_of(workspace: Workspace, task: Task, cycle: str) -> str:
+def page_of(workspace: Workspace, task: Task, services: Services, cycle: str) -> str:
     """The report of a closed cycle as a page with pictures, HTML in one file.
 
     Raises:
         ValueError: as for `draft_of`.
     """
-    # Here, because the template engine costs a quarter of a second, and serving does not need it.
-    from servers.playbook.report.render import render_html
-
-    facts, summary, plan = _closed(workspace, task, cycle)
-    return render_html(view_of(workspace, task, facts, summary, plan))
+    _closed(workspace, task, cycle)
+    return page_of_any(workspace, task, services, cycle)
 
 
 def _closed(workspace: Workspace, task: Task, cycle: str) -> tuple[Facts, dict[str, Any], Plan]:

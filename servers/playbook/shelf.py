@@ -89,7 +89,7 @@ def documents(workspace: Workspace, task: Task, services: Services) -> list[Docu
             "The page that etude report opens, in one file.",
             HTML,
             there=cycles("{cycle}: report with pictures", "summary.json", closed=True, of_task=True),
-            read=lambda cycle: page_of(workspace, task, cycle),
+            read=lambda cycle: page_of(workspace, task, services, cycle),
             priority=0.4,
             audience=("user",),
             where_missing=ONLY_CLOSED,

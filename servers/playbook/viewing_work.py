@@ -103,6 +103,7 @@ def campaign_shown(facts: Facts) -> CampaignShown | None:
         n=found.n,
         chosen=found.chosen.way if found.chosen else None,
         reason=found.reason,
+        left_out=(facts.campaign or {}).get("left_out", {}),
         ways=[
             WayShown(
                 way=way.way,

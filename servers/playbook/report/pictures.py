@@ -86,7 +86,7 @@ def _ways(view: ReportView) -> Picture | None:
     ]
     return intervals(
         "ways",
-        "Ways that were compared",
+        "Each way against the champion",
         lines,
         "way minus champion, points",
         view.digits,

@@ -62,6 +62,7 @@ def _environment() -> Environment:
         "interval": wording.interval,
         "estimate": wording.estimate,
         "money": wording.money,
+        "p_value": wording.p_value,
         "time": wording.seconds,
         "plural": wording.plural,
         "sentence": wording.sentence,

@@ -263,6 +263,8 @@ class CampaignShown(Shown):
     reason: str
     ways: list[WayShown]
     """The best first."""
+    left_out: dict[str, str] = {}
+    """Ways that were not tried, and why."""
 
 
 class SettingChange(Shown):

@@ -50,6 +50,11 @@ def estimate(found: Estimate | None, digits: int = 2) -> str:
     return shown if reach is None else f"{shown} ({number(reach[0], digits)} to {number(reach[1], digits)})"
 
 
+def p_value(p: float) -> str:
+    """A probability to three decimals; a smaller one is never shown as nothing."""
+    return number(p, 3) if p >= 0.001 else "< 0.001"
+
+
 def seconds(found: float) -> str:
     """A stretch of time, as coarse as it is long."""
     if found < 60:
