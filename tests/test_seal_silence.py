@@ -36,7 +36,9 @@ PASSING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     r'"(?:call|result_digest)": "[0-9a-f-]+"',
     r'"seconds": [0-9.e-]+',
-    r"[0-9.]+ s in the servers",  # these two in the report
+    r"[0-9.]+ s in the servers",  # these four in the report
+    r'<dd class="big">[0-9.]+ s</dd>',
+    r'(?s)<figure id="figure-times">.*?</figure>',
     r'(?<=</td><td class="n">0</td><td class="n">)[0-9.]+(?=</td></tr>)',  # behind a tool's refusals, its seconds
 )
 
