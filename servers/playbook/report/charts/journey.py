@@ -23,7 +23,8 @@ from servers.playbook.report.charts.spec import (
 from servers.playbook.report.view import CycleShown
 from servers.playbook.report.wording import HEADINGS, estimate, number
 
-WIDTH, HEIGHT, STEP = 350, 200, 46
+WIDTH, HEIGHT = 350, 200
+FEW = 7  # cycles whose figures have room beside their dots; of more, the first and the last are written
 MOST = 30  # cycles that the picture has room for: the newest
 TITLE = "Error in service, cycle by cycle"
 
@@ -51,7 +52,7 @@ def journey(cycles: Sequence[CycleShown], digits: int, key: str = "journey") -> 
     labels = [_label(cycle) for cycle in shown]
     rows = _rows(shown, labels, digits)
     constants = [cycle.constant.value for cycle in shown if cycle.constant]
-    spec = layered(rows, _layers(labels, len(known) == 1), max(WIDTH, STEP * len(shown)), HEIGHT)
+    spec = layered(rows, _layers(labels, len(known) == 1), WIDTH, HEIGHT)
     cells = [
         [
             cycle.cycle,
@@ -73,7 +74,7 @@ def journey(cycles: Sequence[CycleShown], digits: int, key: str = "journey") -> 
         "candidate that was not promoted, the dashed line the constant. On diagnose rows, which prove nothing."
     )
     return Journey(
-        Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, caption, wide=STEP * len(shown) > WIDTH),
+        Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, caption),
         len(known) - len(shown),
     )
 
@@ -94,7 +95,9 @@ def _rows(shown: Sequence[CycleShown], labels: Sequence[str], digits: int) -> li
                 said = {"served": "in service", "tried": "candidate, not promoted"}.get(part, part)
                 tip = f"{cycle.cycle}, {said}: {estimate(found, digits)}"
                 rows.append({"x": label, "part": part, "at": found.value, "low": low, "high": high, "tip": tip})
-                rows[-1] |= {"word": number(found.value, min(digits, 1)), "newest": label == labels[-1]}
+                newest = label == labels[-1]
+                written = newest or label == labels[0] or len(labels) <= FEW
+                rows[-1] |= {"word": number(found.value, min(digits, 1)) if written else "", "newest": newest}
     return rows
 
 

@@ -25,6 +25,7 @@ from servers.playbook.report.wording import UNKNOWN
 
 COLUMN, LEAST_WIDTH, LANE = 112, 336, 84
 LABEL_CHARS = 16
+MOST = 8  # columns: the newest
 TITLE = "Lineage of data and models"
 KINDS = {"data": "data version", "model": "model, promoted", "refused": "model, not promoted"}
 CAPTION = (
@@ -40,8 +41,13 @@ def lineage(found: LineageShown, key: str = "lineage") -> Picture | None:
         found: What came from what.
         key: Unique in the page.
     """
-    if not found.nodes:
+    columns = found.columns[-MOST:]
+    nodes = [node for node in found.nodes if node.column in columns]
+    if not nodes:
         return None
+    left_out = len(found.columns) - len(columns)
+    caption = CAPTION + (f" The newest {MOST} of {len(found.columns)} cycles." if left_out else "")
+    found = found.model_copy(update={"columns": columns, "nodes": nodes})
     places = _places(found)
     lanes = 1 + max(y for _, y in places.values())
     width = max(LEAST_WIDTH, COLUMN * len(found.columns))
@@ -62,7 +68,7 @@ def lineage(found: LineageShown, key: str = "lineage") -> Picture | None:
         for column, kind, label, start, _ in cells
     )
     table = Table(["cycle", "kind", "what", "from", "in words"], cells)
-    return Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, CAPTION, wide=width > LEAST_WIDTH)
+    return Picture(key, TITLE, drawn(spec, key, TITLE, words + "."), table, caption, wide=width > LEAST_WIDTH)
 
 
 def _places(found: LineageShown) -> dict[str, tuple[float, float]]:
