@@ -115,29 +115,25 @@ def _with_inputs(text: str, inputs: list[Any]) -> str:
 
 
 def _added(text: str, parent: Node, prefix: str, value: Any, layout: Layout) -> str:
-    """The text with one more member or item at the end of an object or array."""
+    """The text with one more member or item at the end of an object or array, laid out as those before it."""
     parts = [member.value for member in parent.members] if parent.members is not None else list(parent.items or ())
-    closing = parent.end - 1
+    starts = [member.start for member in parent.members or ()] or [part.start for part in parts]
+    last_end = parts[-1].end if parts else None
+    if last_end is not None and "\n" not in text[parent.start : parent.end]:
+        written = f" {prefix}{_written(value, None, layout)}"
+        has_comma = parent.comma is not None
+        at = parent.comma + 1 if parent.comma is not None else last_end
+        return _spliced(text, at, at, f"{written}," if has_comma else f",{written}")
     outer = _indent_of_line(text, parent.start)
-    first = (parent.members[0].start if parent.members else parts[0].start) if parts else None
-    inner = _indent_before(text, first) if first is not None else None
-    is_one_line = bool(parts) and "\n" not in text[parent.start : parent.end]
-    if not is_one_line and not inner:
-        inner = outer + layout.unit
-    written = prefix + _written(value, None if is_one_line else inner, layout)
-    if is_one_line:
-        end = (parent.comma + 1) if parent.comma is not None else parts[-1].end
-        comma = "" if parent.comma is not None else ","
-        return _spliced(text, end, end, f"{comma} {written}{',' if parent.comma is not None else ''}")
-    # Behind whatever stands there, comments included; the bracket keeps its own line.
-    end = len(text[:closing].rstrip())
-    ends_open = text[parent.start + 1 : closing].strip() == ""
-    tail = text[end:closing] if not ends_open and "\n" in text[end:closing] else layout.newline + outer
-    comma_after = "," if parent.comma is not None else ""
-    changed = _spliced(text, end, closing, f"{layout.newline}{inner}{written}{comma_after}{tail}")
-    if parts and parent.comma is None:
-        changed = _spliced(changed, parts[-1].end, parts[-1].end, ",")
-    return changed
+    inner = (_indent_before(text, starts[0]) if starts else None) or outer + layout.unit
+    written = layout.newline + inner + prefix + _written(value, inner, layout)
+    # Behind whatever stands there, comments included; the bracket gets a line of its own, or keeps it.
+    closing = parent.end - 1
+    at = len(text[:closing].rstrip())
+    is_bare = at == parent.start + 1
+    gap = text[at:closing] if "\n" in text[at:closing] and not is_bare else layout.newline + outer
+    changed = _spliced(text, at, closing, written + ("," if parent.comma is not None else "") + gap)
+    return _spliced(changed, last_end, last_end, ",") if last_end is not None and parent.comma is None else changed
 
 
 def _written(value: Any, indent: str | None, layout: Layout) -> str:
