@@ -181,12 +181,12 @@ def warning(*notes: str | None) -> str | None:
     return "Warnings:\n" + bullets(f"{note}." for note in found)
 
 
-def priced(quote: Quote) -> str:
-    """A quote in a sentence."""
+def priced(quote: Quote, what: str = "It") -> str:
+    """What something takes, as it was quoted."""
     low, likely, high = (
         lasting(60 * minutes) for minutes in (quote.minutes_low, quote.seconds / 60, quote.minutes_high)
     )
-    takes = f"It will take about {likely} ({low} to {high}) on {plain(quote.hardware, 60)}"
+    takes = f"{what} will take about {likely} ({low} to {high}) on {plain(quote.hardware, 60)}"
     if quote.approve_usd == 0:
         return f"{takes}, and cost nothing. Estimate: {plain(quote.basis, 120)}."
     smoke = " A small trial run comes first, which is in the quote." if quote.smoke_run else ""

@@ -35,6 +35,7 @@ SIZES: dict[Side, int] = {"train": 80, "diagnose": 40, "gate": 24}
 TROUBLE = "zzyzx"
 PASSING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d UTC",
     r'"(?:call|result_digest)": "[0-9a-f-]+"',
     r'"seconds": [0-9.e-]+',
     r'(?s)<section id="costs".*?</section>',  # what the work took, in the report and in its draft

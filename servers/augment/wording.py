@@ -67,7 +67,7 @@ def campaign(found: CampaignPlan) -> Said:
         "Left out:\n" + bullets(f"{way}: {quoted(why, 150)}" for way, why in found.left_out.items())
         if found.left_out
         else None,
-        f"{_teacher(found.teacher)} writes the rows. The trainings: {priced(found.quote)}"
+        f"{_teacher(found.teacher)} writes the rows. {priced(found.quote, 'The trainings')}"
         + (f" Rows and trainings together: {usd(found.cost_usd)}." if found.cost_usd else ""),
         then=call("augment_dataset", plan_id=found.plan_id),
     )

@@ -158,7 +158,7 @@ def comparison(found: ModelComparison) -> Said:
     alike = [model for model in found.indistinguishable if model != found.best]
     return said(
         f"{counted(len(found.candidates), 'candidate')} against {quoted(found.champion)}, on the same "
-        f"{counted(first.overall.n, 'diagnose row')}: {best} than it, at level {found.level:g} for all together."
+        f"{counted(first.overall.n, 'diagnose row')}: {best}, at level {found.level:g} for all together."
         + (f" Not told apart from it: {names(map(quoted, alike), 5)}." if alike else ""),
         table(
             ["candidate, best first", "evaluation", "difference, points", f"{covered} interval", "p, corrected"],
