@@ -67,7 +67,7 @@ async def test_what_is_listed_is_what_is_on_disk_now(trained: Path, tmp_path: Pa
 
 
 async def test_every_document_that_is_listed_can_be_read_and_reading_changes_nothing(artifacts: Path):
-    """MCP: what is listed is there. Ours: reading writes no file, no line of a ledger, and settles no job."""
+    """MCP: what is listed is there. Ours: reading writes no file, and tells no figure that the judge keeps sealed."""
     before = {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()}
 
     async with Readers(artifacts) as readers:
@@ -75,6 +75,9 @@ async def test_every_document_that_is_listed_can_be_read_and_reading_changes_not
 
     assert {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()} == before
     assert all(said.values()) and len(said) > 15
+    kept = json.loads(next((artifacts / "sealed" / "mine").glob("*/verdicts.jsonl")).read_text())["verdict"]
+    figures = {form.format(x) for x in (kept["difference"], *kept["ci"]) for form in ("{:.3g}", "{:+.2f}", "{}")}
+    assert kept["outcome"] != "promote" and {u for u, text in said.items() for f in figures if f in text} == set()
     for uri, text in said.items():
         if uri.startswith(("etude://evaluations", "etude://datasets", "etude://jobs")) or uri.endswith("/gate"):
             json.loads(text)
@@ -274,11 +277,11 @@ async def test_documents_and_prompts_come_over_stdio_in_old_and_new_versions(art
 
     async with Client(server, mode=mode) as client:
         capabilities = client.server_capabilities
-        page = await read(client, f"etude://cycles/{CLOSED}/report.html")
+        decisions = await read(client, f"etude://cycles/{CLOSED}/decisions")
         said = await refused(client, "etude://cycles/nothing")
         prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
 
     assert capabilities is not None and capabilities.resources is not None and capabilities.completions is not None
     assert not capabilities.resources.list_changed and not capabilities.resources.subscribe
-    assert page[1] == "text/html" and f"etude://cycles/{CLOSED}" in said
+    assert decisions[1] == "text/markdown" and f"etude://cycles/{CLOSED}" in said
     assert prompts == {"run_cycle", "review_promotion", "plan_next_cycle"}
