@@ -10,7 +10,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import PromptReference, ResourceTemplateReference
 
-from servers.catalogue import all_servers
+from servers.catalogue import READING, README, all_reading, all_servers, reading_table, with_table
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
 from servers.eval.server import build_room as build_eval
@@ -60,10 +60,19 @@ async def test_what_is_listed_is_what_is_on_disk_now(trained: Path, tmp_path: Pa
         "playbook": "text/markdown",
         "decisions": "text/markdown",
     }
+    lies = (folder / "loop" / CLOSED / "decision_log.md").stat().st_size
+    assert {name: r.size for name, r in new.items() if r.size is not None} == {"decisions": lies}
     page = new["report.html"]
     assert page.name == f"{CLOSED}/report.html" and page.title == f"{CLOSED}: report with pictures"
     assert page.description and page.annotations and page.annotations.audience == ["user"]
     assert page.annotations.last_modified and page.annotations.last_modified.endswith("Z")
+
+
+async def test_the_readme_lists_what_can_be_read_and_asked_for():
+    """Ours: the table is made by a command; `python -m servers.catalogue --write` mends it."""
+    readme = README.read_text(encoding="utf-8")
+
+    assert with_table(readme, reading_table(await all_reading()), READING) == readme
 
 
 async def test_every_document_that_is_listed_can_be_read_and_reading_changes_nothing(artifacts: Path):
