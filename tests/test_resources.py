@@ -1,6 +1,7 @@
 """What the servers give to read: lists that grow, templates, documents, and refusals that say what there is."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -87,6 +88,9 @@ async def test_every_document_that_is_listed_can_be_read_and_reading_changes_not
     kept = json.loads(next((artifacts / "sealed" / "mine").glob("*/verdicts.jsonl")).read_text())["verdict"]
     figures = {form.format(x) for x in (kept["difference"], *kept["ci"]) for form in ("{:.3g}", "{:+.2f}", "{}")}
     assert kept["outcome"] != "promote" and {u for u, text in said.items() for f in figures if f in text} == set()
+    states = [said["etude://cycles"], said[f"etude://cycles/{CLOSED}"], said[f"etude://cycles/{OPEN}"]]
+    named = {uri for text in states for uri in re.findall(r"etude://[a-z0-9_./-]*[a-z0-9]", text)}
+    assert len(named) > 5 and named <= said.keys()
     for uri, text in said.items():
         if uri.startswith(("etude://evaluations", "etude://datasets", "etude://jobs")) or uri.endswith("/gate"):
             json.loads(text)
