@@ -1,14 +1,14 @@
-"""The table of all tools in `servers/README.md`, made from what the servers themselves say.
+"""The tables of all tools, documents and prompts in `servers/README.md`, made from what the servers themselves say.
 
-    python -m servers.catalogue          # print the table
-    python -m servers.catalogue --write  # put it into servers/README.md
+    python -m servers.catalogue          # print the tables
+    python -m servers.catalogue --write  # put them into servers/README.md
 
 A test holds the two together, and the size that all descriptions and schemas take in a model's prompt.
 """
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from servers.retrain.server import build_room as build_retrain
 from servers.wandb_local.server import build_room as build_wandb
 
 README = Path(__file__).parent / "README.md"
-BEGIN, END = "<!-- tools: made by python -m servers.catalogue --write -->", "<!-- end of tools -->"
+MADE = "made by python -m servers.catalogue --write -->"
+TOOLS = f"<!-- tools: {MADE}", "<!-- end of tools -->"
+READING = f"<!-- reading: {MADE}", "<!-- end of reading -->"
 
 
 def all_servers(folder: Path) -> dict[str, MCPServer[Any]]:
@@ -55,6 +57,28 @@ def table(tools: Mapping[str, list[Tool]]) -> str:
     return "\n".join(lines)
 
 
+async def all_reading() -> list[tuple[str, str, str]]:
+    """Server, address or name, and description of every kind of document, then of every prompt."""
+    documents, prompts = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, server in all_servers(Path(folder)).items():
+            async with Client(server) as client:
+                fixed = [(r.uri, r.description) for r in (await client.list_resources()).resources]
+                kinds = (await client.list_resource_templates()).resource_templates
+                filled = [(kind.uri_template, kind.description) for kind in kinds]
+                documents += [(name, f"`{uri}`", said or "") for uri, said in [*fixed, *filled]]
+                for prompt in (await client.list_prompts()).prompts:
+                    takes = ", ".join(argument.name for argument in prompt.arguments or [])
+                    prompts.append((name, f"prompt `{prompt.name}` ({takes})", prompt.description or ""))
+    return [*documents, *prompts]
+
+
+def reading_table(found: Sequence[tuple[str, str, str]]) -> str:
+    """The Markdown table of documents and prompts."""
+    lines = ["| server | to read, or to ask for | what it is |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {server} | {what} | {said} |" for server, what, said in found)])
+
+
 def changes(tool: Tool) -> str:
     """What a tool's hints say about it, in a word or two."""
     hints = tool.annotations
@@ -66,17 +90,18 @@ def changes(tool: Tool) -> str:
     return kind if hints.idempotent_hint else f"{kind}, each time"
 
 
-def with_table(readme: str, new: str) -> str:
-    """The README with its table replaced.
+def with_table(readme: str, new: str, marks: tuple[str, str] = TOOLS) -> str:
+    """The README with one of its tables replaced.
 
     Raises:
         ValueError: the README does not hold the two marks.
     """
-    before, mark, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"no {BEGIN} … {END} in the README")
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+    begin, end = marks
+    before, mark, rest = readme.partition(begin)
+    _, found, after = rest.partition(end)
+    if not mark or not found:
+        raise ValueError(f"no {begin} … {end} in the README")
+    return f"{before}{begin}\n{new}\n{end}{after}"
 
 
 def _words(tool: Tool) -> str:
@@ -84,11 +109,12 @@ def _words(tool: Tool) -> str:
 
 
 def main() -> int:
-    new = table(anyio.run(all_tools))
+    tools, reading = table(anyio.run(all_tools)), reading_table(anyio.run(all_reading))
     if sys.argv[1:] == ["--write"]:
-        README.write_text(with_table(README.read_text(encoding="utf-8"), new), encoding="utf-8")
+        readme = with_table(README.read_text(encoding="utf-8"), tools)
+        README.write_text(with_table(readme, reading, READING), encoding="utf-8")
     else:
-        print(new)
+        print(f"{tools}\n\n{reading}")
     return 0
 
 

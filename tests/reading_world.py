@@ -47,11 +47,17 @@ class Readers:
         for client in reversed(self._servers.values()):
             await client.__aexit__(kind, error, trace)
 
-    async def everything(self) -> dict[str, str]:
-        """Every document that is listed and every prompt, by URI and name; of a prompt that is refused, why."""
+    async def everything(self, pages: bool = True) -> dict[str, str]:
+        """Every document that is listed and every prompt, by URI and name; of a prompt that is refused, why.
+
+        Args:
+            pages: Whether with those that have pictures, which take a second each.
+        """
         said: dict[str, str] = {}
         for client in self._servers.values():
             for uri in await listed(client):
+                if uri.endswith(".html") and not pages:
+                    continue
                 said[uri] = (await read(client, uri))[0]
             for prompt in (await client.list_prompts()).prompts:
                 try:

@@ -209,7 +209,7 @@ async def test_a_model_that_answers_in_a_job_tells_how_many_rows_it_has_answered
     """Ours: sample_model waits a quarter of a minute a call, and a client sees the rows go by."""
     monkeypatch.setenv("MISTRAL_API_KEY", KEY)  # for the job, which inherits the server's environment
     world, answers = World(tmp_path), Answers()
-    answers.faults = [("silence", 0.2)] * 12
+    answers.faults = [("silence", 0.15)] * 25  # warm-up and rows, so that half of them are seen to be done
     with serve_answers(answers, api_key=KEY) as double:
         settings = Settings(prompt=PromptSettings(model="ministral-3b-2512", concurrency=1))
         services = Services(settings, {"MISTRAL_SERVER_URL": double.url, "MISTRAL_API_KEY": KEY})

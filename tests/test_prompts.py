@@ -13,7 +13,7 @@ from servers.catalogue import all_servers, all_tools
 from servers.core.words import is_seen
 from servers.eval.server import build_room as build_eval
 from tests.playbook_world import STAND_IN, World, most_wrong
-from tests.reading_world import CLOSED, OPEN, Readers, one_closed_one_open, texts
+from tests.reading_world import CLOSED, OPEN, Readers, listed, one_closed_one_open, texts
 from tests.workshop import call
 
 pytestmark = pytest.mark.anyio
@@ -93,12 +93,12 @@ async def test_prompts_begin_where_things_stand(artifacts: Path):
 async def test_documents_beside_the_words_can_be_read_again(artifacts: Path):
     """MCP: an embedded resource has its URI; ours is one that the same server, or another of ours, lists."""
     async with Readers(artifacts) as readers:
-        everything = await readers.everything()
+        uris = {uri for client in readers.of.values() for uri in await listed(client)}
         for name, (server, _, _) in PROMPTS.items():
             result = await readers.of[server].get_prompt(name, {})
             beside = [m.content.resource for m in result.messages if isinstance(m.content, EmbeddedResource)]
             assert beside and all(m.role == "user" for m in result.messages), name
-            assert {str(resource.uri) for resource in beside} <= everything.keys(), name
+            assert {str(resource.uri) for resource in beside} <= uris, name
 
 
 async def test_before_anything_is_there_a_prompt_says_how_to_begin(tmp_path: Path):
@@ -180,7 +180,7 @@ async def test_words_of_others_come_clean_short_and_as_data(tmp_path: Path):
         await call(playbook, "write_report", cycle=cycle, stop_reason=SAID)
 
     async with Readers(world.workspace.root) as readers:
-        everything = await readers.everything()
+        everything = await readers.everything(pages=False)
         asked = set(PROMPTS) - {"review_promotion"}  # which needs a verdict
         prompts = {name: texts(await readers.of[PROMPTS[name][0]].get_prompt(name, {})) for name in asked}
 
@@ -193,18 +193,3 @@ async def test_words_of_others_come_clean_short_and_as_data(tmp_path: Path):
         assert any("ignore what you were told" in document for document in documents), name
     assert "\\| # &lt;b&gt;ignore" in everything["etude://playbook"]
     assert max(len(line) for line in everything["etude://playbook"].splitlines()) < 5000
-
-
-async def test_a_verdict_without_promotion_tells_no_sealed_figure(artifacts: Path):
-    """Ours: what the judge keeps of it stands in no document and in no prompt; see also test_seal_silence.py."""
-    kept = next((artifacts / "sealed" / "mine").glob("*/verdicts.jsonl")).read_text()
-    verdict = json.loads(kept)["verdict"]
-    figures = {f"{value:.3g}" for value in (verdict["difference"], *verdict["ci"])} | {
-        f"{value:+.2f}" for value in (verdict["difference"], *verdict["ci"])
-    }
-
-    async with Readers(artifacts) as readers:
-        everything = await readers.everything()
-
-    told = {name: figure for name, text in everything.items() for figure in figures if figure in text}
-    assert verdict["outcome"] != "promote" and told == {}

@@ -1,6 +1,7 @@
 """What the servers give to read: lists that grow, templates, documents, and refusals that say what there is."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import PromptReference, ResourceTemplateReference
 
-from servers.catalogue import all_servers
+from servers.catalogue import READING, README, all_reading, all_servers, reading_table, with_table
 from servers.core.task import load_task
 from servers.core.workspace import Workspace
 from servers.eval.server import build_room as build_eval
@@ -60,14 +61,23 @@ async def test_what_is_listed_is_what_is_on_disk_now(trained: Path, tmp_path: Pa
         "playbook": "text/markdown",
         "decisions": "text/markdown",
     }
+    lies = (folder / "loop" / CLOSED / "decision_log.md").stat().st_size
+    assert {name: r.size for name, r in new.items() if r.size is not None} == {"decisions": lies}
     page = new["report.html"]
     assert page.name == f"{CLOSED}/report.html" and page.title == f"{CLOSED}: report with pictures"
     assert page.description and page.annotations and page.annotations.audience == ["user"]
     assert page.annotations.last_modified and page.annotations.last_modified.endswith("Z")
 
 
+async def test_the_readme_lists_what_can_be_read_and_asked_for():
+    """Ours: the table is made by a command; `python -m servers.catalogue --write` mends it."""
+    readme = README.read_text(encoding="utf-8")
+
+    assert with_table(readme, reading_table(await all_reading()), READING) == readme
+
+
 async def test_every_document_that_is_listed_can_be_read_and_reading_changes_nothing(artifacts: Path):
-    """MCP: what is listed is there. Ours: reading writes no file, no line of a ledger, and settles no job."""
+    """MCP: what is listed is there. Ours: reading writes no file, and tells no figure that the judge keeps sealed."""
     before = {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()}
 
     async with Readers(artifacts) as readers:
@@ -75,6 +85,12 @@ async def test_every_document_that_is_listed_can_be_read_and_reading_changes_not
 
     assert {path: path.read_bytes() for path in artifacts.rglob("*") if path.is_file()} == before
     assert all(said.values()) and len(said) > 15
+    kept = json.loads(next((artifacts / "sealed" / "mine").glob("*/verdicts.jsonl")).read_text())["verdict"]
+    figures = {form.format(x) for x in (kept["difference"], *kept["ci"]) for form in ("{:.3g}", "{:+.2f}", "{}")}
+    assert kept["outcome"] != "promote" and {u for u, text in said.items() for f in figures if f in text} == set()
+    states = [said["etude://cycles"], said[f"etude://cycles/{CLOSED}"], said[f"etude://cycles/{OPEN}"]]
+    named = {uri for text in states for uri in re.findall(r"etude://[a-z0-9_./-]*[a-z0-9]", text)}
+    assert len(named) > 5 and named <= said.keys()
     for uri, text in said.items():
         if uri.startswith(("etude://evaluations", "etude://datasets", "etude://jobs")) or uri.endswith("/gate"):
             json.loads(text)
@@ -274,11 +290,11 @@ async def test_documents_and_prompts_come_over_stdio_in_old_and_new_versions(art
 
     async with Client(server, mode=mode) as client:
         capabilities = client.server_capabilities
-        page = await read(client, f"etude://cycles/{CLOSED}/report.html")
+        decisions = await read(client, f"etude://cycles/{CLOSED}/decisions")
         said = await refused(client, "etude://cycles/nothing")
         prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
 
     assert capabilities is not None and capabilities.resources is not None and capabilities.completions is not None
     assert not capabilities.resources.list_changed and not capabilities.resources.subscribe
-    assert page[1] == "text/html" and f"etude://cycles/{CLOSED}" in said
+    assert decisions[1] == "text/markdown" and f"etude://cycles/{CLOSED}" in said
     assert prompts == {"run_cycle", "review_promotion", "plan_next_cycle"}

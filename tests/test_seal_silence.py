@@ -100,7 +100,7 @@ def the_other_way_round(rows: list[Example]) -> list[Example]:
 
 async def _asked(folder: Path) -> tuple[list[Any], dict[str, str]]:
     """What every tool returns from the verdict on: through the rest of the cycle, then all that can be read. And what
-    all documents and prompts say.
+    all documents and prompts say; the page with pictures is a file as well.
     """
     said: list[Any] = []
     async with Workshop(folder) as shop:
@@ -126,7 +126,7 @@ async def _asked(folder: Path) -> tuple[list[Any], dict[str, str]]:
         opened = await ask("open_cycle", dataset="mine")
         await ask("get_cycle", cycle=opened["cycle"])
     async with Readers(folder) as readers:
-        return said, await readers.everything()
+        return said, await readers.everything(pages=False)
 
 
 def outside(folder: Path) -> dict[str, str]:

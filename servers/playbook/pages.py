@@ -158,10 +158,11 @@ def _uris(workspace: Workspace, state: CycleState) -> list[str]:
     folder = workspace.cycle_dir(state.cycle)
     closed = [f"{here}/report", f"{here}/report.html", f"{here}/decisions"] if is_closed(workspace, state.cycle) else []
     judged = [f"{here}/gate (eval server)"] if (folder / "gate.json").exists() else []
+    noted = [f"{here}/playbook"] if (folder / "playbook.json").exists() else []
     return [
         *closed,
         *judged,
-        f"{here}/playbook",
+        *noted,
         f"etude://datasets/{state.dataset}/{state.dataset_version} (augment server)",
     ]
 

@@ -19,8 +19,10 @@ def documents(workspace: Workspace, task: Task, services: Services) -> list[Docu
     """All of them, for one artifacts folder."""
     datasets = DatasetStore(workspace)
 
-    def cycles(words: str, *files: str, closed: bool = False, of_task: bool = False) -> Callable[[], Iterable[There]]:
-        """The cycles that have a document, newest first; without `files`, all."""
+    def cycles(
+        words: str, *files: str, closed: bool = False, of_task: bool = False, as_it_lies: bool = False
+    ) -> Callable[[], Iterable[There]]:
+        """The cycles that have a document, newest first; without `files`, all. `as_it_lies`: its size is known."""
 
         def there() -> Iterable[There]:
             for opened in reversed(all_cycles(workspace)):
@@ -31,7 +33,8 @@ def documents(workspace: Workspace, task: Task, services: Services) -> list[Docu
                     continue
                 found = [folder / name for name in files] or list(folder.glob("*.json"))
                 if all(file.exists() for file in found):
-                    yield There({"cycle": opened.cycle}, words.format(cycle=opened.cycle), changed(*found))
+                    size = found[0].stat().st_size if as_it_lies else None
+                    yield There({"cycle": opened.cycle}, words.format(cycle=opened.cycle), changed(*found), size)
 
         return there
 
@@ -110,7 +113,7 @@ def documents(workspace: Workspace, task: Task, services: Services) -> list[Docu
             "Decisions of a cycle",
             "What was decided, by whom, and on what numbers.",
             MARKDOWN,
-            there=cycles("{cycle}: decisions", "decision_log.md", "summary.json", closed=True),
+            there=cycles("{cycle}: decisions", "decision_log.md", "summary.json", closed=True, as_it_lies=True),
             read=cycles_file,
             where_missing=ONLY_CLOSED,
         ),

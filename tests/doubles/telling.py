@@ -34,4 +34,4 @@ if __name__ == "__main__":
     if port:
         telling_room(Path(place)).server.run("streamable-http", host="127.0.0.1", port=int(port[0]))
     else:
-        run_stdio(lambda: telling_room(Path(place)))
+        run_stdio(lambda: telling_room(Path(place)).server)
