@@ -10,6 +10,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp.types import PromptReference
 
 from servers.catalogue import all_tools
 from servers.core.backends import STAND_IN
@@ -53,7 +54,7 @@ async def test_a_call_to_all_of_them_lands_in_its_own_rooms_ledger(tmp_path: Pat
     """Ours: one entry, and still each server's own locks, refusals and ledger."""
     async with open_house(tmp_path) as house, house.client() as client:
         assert (await call(client, "describe_task"))["task"] == "kotone"
-        assert await refusal(client, "list_jobs", limit=1, of="x") == "list_jobs takes no argument 'of'; it takes limit"
+        assert "list_jobs takes no argument 'of'; it takes" in await refusal(client, "list_jobs", limit=1, of="x")
         assert await refusal(client, "dance") == "Unknown tool: dance"
         await call(client, "count_weave_traces_tool", entity_name="local", project_name="demo")
 
@@ -91,6 +92,30 @@ async def test_a_beginning_can_be_gone_through_with_one_client_at_one_url(tmp_pa
     assert "record_context" in done and "query_wandb_tool" in done
     snapshot = json.loads((tmp_path / "loop" / cycle / "mcp_eval_snapshot.json").read_text())
     assert (snapshot["server"]["name"], snapshot["server"]["kind"]) == ("etude", "stand-in")
+
+
+async def test_prompts_resources_and_completions_of_every_room_are_in_one_place(tmp_path: Path):
+    """Ours: what a room has to read and to say, the server that has them all has as well."""
+    everything = []
+    async with open_house(tmp_path, environment=BOTH) as house:
+        for path in ("/mcp", *(f"/{room}/mcp" for room in ROOMS)):
+            async with house.client(path, token=READER) as client:
+                prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
+                templates = await client.list_resource_templates()
+                everything.append((prompts, {one.uri_template for one in templates.resource_templates}))
+        async with house.client(token=SECRET) as client:
+            await call(client, "prepare_dataset", dataset="demo")
+            task = (await client.read_resource("etude://task")).contents[0]
+            prompt = await client.get_prompt("run_cycle", {"dataset": "demo"})
+            ref = PromptReference(type="ref/prompt", name="run_cycle")
+            proposed = await client.complete(ref, {"name": "dataset", "value": "d"})
+            with pytest.raises(MCPError, match="no document is named like 'etude://nothing'"):
+                await client.read_resource("etude://nothing")
+
+    together, *each = everything
+    assert together == (set().union(*(one[0] for one in each)), set().union(*(one[1] for one in each)))
+    assert {"run_cycle", "explain_failures"} <= together[0] and "etude://cycles/{cycle}/report" in together[1]
+    assert '"kotone"' in str(getattr(task, "text", "")) and prompt.messages and proposed.completion.values == ["demo"]
 
 
 @pytest.mark.parametrize("mode", ERAS)

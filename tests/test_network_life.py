@@ -152,3 +152,18 @@ async def test_the_agent_turns_a_cycle_over_http(tmp_path: Path):
     outcome = json.loads(ran.stdout)
     assert outcome["backends"]["wandb_mcp"] == "stand-in" and len(outcome["cycles"]) == 1
     assert SECRET not in server.log + ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_over_stdio_a_signal_ends_it_at_once(number: signal.Signals, tmp_path: Path):
+    """Bug: Ctrl-C waited for a next line on stdin. Ours: nothing is left locked, and no traceback is shown."""
+    with started(tmp_path, "all") as server:
+        assert server.process.stdin is not None and server.process.stdout is not None
+        server.process.stdin.write(json.dumps(HELLO) + "\n")
+        server.process.stdin.flush()
+        assert json.loads(server.process.stdout.readline())["result"]["serverInfo"]["name"] == "etude"
+        code = server.end(number)
+
+    assert code == -number and "Traceback" not in server.log
+    with Workspace(tmp_path / "artifacts").writing("a test", wait_s=0.0):
+        pass

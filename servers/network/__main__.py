@@ -1,5 +1,6 @@
 """`etude serve NAME`: one server or all of them, over stdio or over HTTP."""
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,4 +38,7 @@ def run(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Over stdio Ctrl-C ends the process as SIGTERM does: Python would wait for the thread that reads stdin, and every
+    # tool is made to be killed. Over HTTP `serving` takes both signals itself.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(run(sys.argv[1:]))

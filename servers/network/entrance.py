@@ -20,7 +20,7 @@ from servers.network.rates import Rates
 from servers.network.refused import Refused
 from servers.network.request_log import Line
 from servers.network.tokens import Role, Tokens
-from servers.network.traffic import Traffic
+from servers.network.traffic import STOPPING, Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +108,8 @@ class Entrance:
             scope = {**scope, "user": bearer(role)}
         with self.traffic.request(is_stream) as waiting:
             await mounted.manager.handle_request(scope, body.replayed(receive), answer.send)
+        if waiting.cancelled_caught and not answer.is_begun:
+            raise Refused(503, STOPPING, {"Connection": "close"})
         if waiting.cancelled_caught:
             await answer.finish()
 
@@ -171,7 +173,7 @@ class _Answer:
 
     async def finish(self) -> None:
         """End a stream as if there were nothing more to say."""
-        if self.is_begun and not self._is_whole:
+        if not self._is_whole:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

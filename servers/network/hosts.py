@@ -101,12 +101,10 @@ class Hosts:
         """Whether a Host header names this server. Its port says nothing: a tunnel or a proxy may have another."""
         if (host := _host_of(header)) is None:
             return False
-        if self.public is not None and host == self.public.hostname:
+        if host in LOOPBACK_NAMES or (self.public is not None and host == self.public.hostname):
             return True
-        if is_loopback(self.bound):
-            return host in LOOPBACK_NAMES
         # An address is no name that a page could have rebound.
-        return is_address(host) or host in (self.bound.lower(), *_names_of_this_machine())
+        return not is_loopback(self.bound) and (is_address(host) or host in _names_of_this_machine())
 
     def lets_ask(self, origin: str, host_header: str | None) -> bool:
         """Whether a page from this origin may ask: one that is named, or one of this very server."""
