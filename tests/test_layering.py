@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"agent", "servers", "training_jobs"}
 HEAVY = {
+    "altair",
     "datasets",
     "huggingface_hub",
     "mistralai",
@@ -16,6 +17,7 @@ HEAVY = {
     "scipy.stats",
     "sklearn",
     "torch",
+    "vl_convert",
     "wandb",
     "weave",
 }

@@ -36,7 +36,7 @@ def bars(view: ReportView) -> Picture | None:
     table = Table(["dimension", *(arm.role for arm in view.arms)], cells)
     words = f"Points, with 95% intervals, lower is better. {said}."
     caption = (
-        "Shorter is better. The line through a bar's end is its 95% interval; a bar that reaches the dashed tick knows "
+        "Shorter is better. The line through a bar's end is its 95% interval; a bar that reaches the grey tick knows "
         "no more than a constant."
     )
     return Picture("bars", TITLE, drawn(spec, "bars", TITLE, words), table, caption)

@@ -26,7 +26,7 @@ from servers.playbook.report.charts.spec import (
 )
 from servers.playbook.report.wording import UNKNOWN, interval, number, signed
 
-WIDTH, ROW, EXTRA = 250, 30, 13  # of the plot; of a row; of each further series in it
+WIDTH, ROW, EXTRA = 270, 30, 13  # of the plot; of a row; of each further series in it
 LABEL_CHARS = 22
 SHAPES = {"candidate": "circle", "champion": "diamond", "constant": "square", "rule": "triangle-up"}
 

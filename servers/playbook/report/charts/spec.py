@@ -17,7 +17,7 @@ SEAL, WARN = "var(--seal)", "var(--warn)"
 COLOURS = {"candidate": CANDIDATE, "champion": CHAMPION, "constant": CONSTANT, "rule": RULE}
 
 CONFIG: Spec = {
-    "background": None,
+    "background": "transparent",
     "font": "Liberation Sans",  # to measure with; the page draws with its own
     "padding": {"left": 10, "right": 12, "top": 4, "bottom": 4},  # fonts differ in width from what is measured with
     "view": {"stroke": None},
