@@ -163,14 +163,15 @@ class _Lineage:
     def _draw_move(self, x: float, column: Column) -> None:
         move = column.move
         assert move is not None  # the caller looked
+        line = SERVICE + TALL / 2
         if move.action == "rollback":
             node = self._node(f"models/{move.model}", f"rollback to {move.model}")
             self._text(x, MODELS + TALL / 2 + 4, "↶ rollback", "quiet")
-            self._path(f"M{x:.0f} {MODELS + TALL / 2 + 12}V{SERVICE + TALL / 2 - RADIUS:.0f}", "arrow back")
+            self._path(f"M{x:.0f} {MODELS + TALL / 2 + 12}V{line - RADIUS:.0f}", "arrow back")
         else:
             node = self._node(f"models/{move.model}", f"{move.model} in service from {move.at}")
-            self._path(f"M{x:.0f} {MODELS + TALL}V{SERVICE + TALL / 2 - RADIUS:.0f}", "arrow")
-        SubElement(node, "circle", {"cx": f"{x:.0f}", "cy": f"{SERVICE + TALL / 2:.0f}", "r": str(RADIUS), "class": "served"})
+            self._path(f"M{x:.0f} {MODELS + TALL}V{line - RADIUS:.0f}", "arrow")
+        SubElement(node, "circle", {"cx": f"{x:.0f}", "cy": f"{line:.0f}", "r": str(RADIUS), "class": "served"})
 
     def _serve(self, start: float, end: float, model: str) -> None:
         """The stretch of time in which a model served."""
