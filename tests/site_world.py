@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import anyio
@@ -44,9 +45,9 @@ def close_held(folder: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *words: str) -> Iterator[str]:
+def serving(folder: Path, *words: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """The address of the site over `folder`, which a process serves; it is ended as a person would, by Ctrl-C."""
-    process = start(folder, "--port", "0", *words)
+    process = start(folder, *words, "--port", "0", environment=environment)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()
@@ -74,9 +75,11 @@ def serving_here(folder: Path) -> Iterator[str]:
             thread.join(ENDS_WITHIN_S)
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "agent.cli", "report", "--serve", "--artifacts", str(folder), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+def start(folder: Path, *words: str, environment: Mapping[str, str] = MappingProxyType({})) -> "subprocess.Popen[str]":
+    """The command as a process, in this environment and what is added to it."""
+    command = [sys.executable, "-m", "agent.cli", "report", *words, "--serve", "--artifacts", str(folder)]
+    env = {**os.environ, **environment}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
 def stop(process: "subprocess.Popen[str]") -> tuple[int, str]:

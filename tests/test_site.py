@@ -6,6 +6,9 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -235,6 +238,38 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path):
 
     assert process.returncode == 1 and out == ""
     assert said.count("\n") == 1 and f"port {port}" in said and "--port" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--serve", "--port", "99999"], "is no port"),
+        (["--open"], "go with --serve"),
+        (["cycle_9", "--serve"], "no cycle 'cycle_9'; known: none"),
+    ],
+)
+def test_words_that_make_no_sense_are_one_line(words: list[str], said: str, tmp_path: Path):
+    """Ours: usage errors are exit code 2 and say what is known."""
+    command = [sys.executable, "-m", "servers.playbook", "report", *words, "--artifacts", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_it_opens_the_persons_browser_on_the_cycle_that_was_named(held: Path, tmp_path: Path):
+    """Ours: --open shows the address that is printed, and a browser that stays open keeps nobody waiting."""
+    shown, browser = tmp_path / "shown", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shown}\nexec sleep 9 > {os.devnull} 2>&1\n', encoding="utf-8")
+    browser.chmod(0o755)
+    with serving(held, "cycle_1", "--open", environment={"BROWSER": f"{browser} %s"}) as address:
+        page = httpx2.get(address).text
+        until = time.monotonic() + 20
+        while not shown.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+
+    assert address.endswith("/cycles/cycle_1") and "<title>cycle_1 · Étude</title>" in page
+    assert shown.read_text(encoding="utf-8").strip() == address
 
 
 def test_ctrl_c_ends_it_in_silence(tmp_path: Path):

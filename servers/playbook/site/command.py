@@ -2,23 +2,26 @@
 
 import socket
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 
 from servers.core.disk import write_text
-from servers.playbook.site.addresses import beside, file_of
+from servers.playbook.site.addresses import HOME, beside, file_of, served
+from servers.playbook.site.rendering import error_html
 from servers.playbook.site.site import Site
 
 HOST, PORT = "127.0.0.1", 8470
 FAILED = 1
 
 
-def serve(site: Site, port: int, opens: bool) -> int:
+def serve(site: Site, port: int, first: str, opens: bool) -> int:
     """Serve the site until Ctrl-C; the exit code. Its address goes to stdout once it can be asked.
 
     Args:
         site: The pages.
         port: To listen on; 0 for any that is free.
+        first: Key of the page whose address is told.
         opens: Whether to show it in the person's browser.
     """
     # Here, because a web server takes a while to import, and writing one report does not need it.
@@ -33,11 +36,12 @@ def serve(site: Site, port: int, opens: bool) -> int:
         print(f"etude: port {port} of {HOST} {why}; give another with --port, 0 for any free one", file=sys.stderr)
         return FAILED
     try:
-        address = f"http://{HOST}:{listening.getsockname()[1]}/"
+        address = f"http://{HOST}:{listening.getsockname()[1]}{served(first)}"
         print(address, flush=True)
         print("etude: serving the report on this machine only; Ctrl-C ends it", file=sys.stderr)
         if opens:
-            webbrowser.open(address)
+            # Beside, because a browser on the terminal does not come back before the person leaves it.
+            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         config = uvicorn.Config(
             application(site), log_level="warning", access_log=False, lifespan="off", server_header=False
         )
@@ -50,11 +54,21 @@ def serve(site: Site, port: int, opens: bool) -> int:
 
 
 def write_site(site: Site, folder: Path) -> int:
-    """Write every page as a file, and print where the first one is; the exit code."""
+    """Write every page as a file, and print where the first one is; the exit code.
+
+    A page that cannot be made says why, there and on stderr; the others are written all the same.
+    """
+    code = 0
     for key in site.every_key():
-        write_text(folder / file_of(key), site.page(key, beside(key)))
-    print(folder / file_of(""))
-    return 0
+        link = beside(key)
+        try:
+            html = site.page(key, link)
+        except ValueError as error:
+            print(f"etude: {key}: {error}", file=sys.stderr)
+            html, code = error_html("This page cannot be made", str(error), link, is_served=False), FAILED
+        write_text(folder / file_of(key), html)
+    print(folder / file_of(HOME))
+    return code
 
 
 def _listening(port: int) -> socket.socket:

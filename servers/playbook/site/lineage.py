@@ -21,7 +21,7 @@ from servers.playbook.site.shelf import CycleLine
 
 MOST = 60  # columns: the newest
 COLUMN, LEFT, RIGHT = 168, 104, 30
-NODE, TALL = 132, 46
+NODE, TALL, RADIUS = 132, 46, 9
 DATA, MODELS, SERVICE = 44, 148, 256  # upper edges of the lanes
 HEIGHT = 344
 SIGNS = {"promote": "▲", "hold": "■", "undecided": "?", "stopped": "✕", None: "…"}
@@ -111,9 +111,9 @@ class _Lineage:
             if column.line is not None:
                 self._draw_cycle(x, column.line)
             if column.move is not None:
-                self._serve(since, x, served)
+                self._serve(since, x - RADIUS, served)
                 self._draw_move(x, column)
-                served, since = column.move.model, x
+                served, since = column.move.model, x + RADIUS
         self._serve(since, width - 6, served)
 
     def _before(self, first: Column) -> str:
@@ -163,14 +163,15 @@ class _Lineage:
     def _draw_move(self, x: float, column: Column) -> None:
         move = column.move
         assert move is not None  # the caller looked
+        line = SERVICE + TALL / 2
         if move.action == "rollback":
             node = self._node(f"models/{move.model}", f"rollback to {move.model}")
             self._text(x, MODELS + TALL / 2 + 4, "↶ rollback", "quiet")
-            self._path(f"M{x:.0f} {MODELS + TALL / 2 + 12}V{SERVICE + 8}", "arrow back")
+            self._path(f"M{x:.0f} {MODELS + TALL / 2 + 12}V{line - RADIUS:.0f}", "arrow back")
         else:
             node = self._node(f"models/{move.model}", f"{move.model} in service from {move.at}")
-            self._path(f"M{x:.0f} {MODELS + TALL}V{SERVICE + 8}", "arrow")
-        SubElement(node, "circle", {"cx": f"{x:.0f}", "cy": f"{SERVICE + TALL / 2:.0f}", "r": "9", "class": "served"})
+            self._path(f"M{x:.0f} {MODELS + TALL}V{line - RADIUS:.0f}", "arrow")
+        SubElement(node, "circle", {"cx": f"{x:.0f}", "cy": f"{line:.0f}", "r": str(RADIUS), "class": "served"})
 
     def _serve(self, start: float, end: float, model: str) -> None:
         """The stretch of time in which a model served."""

@@ -67,9 +67,9 @@ def cycle_html(shelf: Shelf, cycle: str, link: Link) -> str:
     return page_of(shelf.workspace, task, shelf.services, cycle, _bar(link, around, "cycle"))
 
 
-def error_html(title: str, words: str, link: Link) -> str:
+def error_html(title: str, words: str, link: Link, is_served: bool = True) -> str:
     """What stands where no page is."""
-    return page_html(Page("error.html.j2", title, {"words": words}), link, is_served=True)
+    return page_html(Page("error.html.j2", title, {"words": words}), link, is_served)
 
 
 def _bar(link: Link, around: list[tuple[str, str]], here: str) -> Markup:
