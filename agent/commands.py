@@ -39,6 +39,7 @@ def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool)
 
     async def work() -> str:
         async with AsyncExitStack() as stack:
+            stack.enter_context(progress.live())
             with progress.step("connect") as step:
                 step.saying(f"starting {', '.join(endpoints)}")
                 sessions = await stack.enter_async_context(connect(endpoints, _log_folder(settings)))

@@ -61,7 +61,7 @@ class Run:
         announce(self._desk.progress, task, prepared, backends, self._brain.about, wandb)
         await self._recall(dataset, cycles, campaign)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
-            await self._next(task, dataset, campaign)
+            await self._next(task, dataset, cycles, campaign)
             await self._publish(backends)
         await self._publish(backends)  # what could not be written before
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
@@ -99,17 +99,20 @@ class Run:
         self._desk.progress.say(f"The data are as they were, so {more}; the run ends here.", "bold")
         return True
 
-    async def _next(self, task: TaskReply, dataset: str, campaign: bool) -> None:
+    async def _next(self, task: TaskReply, dataset: str, cycles: int, campaign: bool) -> None:
         """Open a cycle, or find the open one, and have the brain take it to its end."""
         how = {"campaign": True} if campaign else {}
         state = await self._desk.ask("open_cycle", CycleState, dataset=dataset, **how)
         self._journal.works_on(state.cycle)
         self._desk.ledger.open(state.cycle)
         kind = ", a campaign" if state.campaign else ""
-        self._desk.progress.say(f"{state.cycle}{kind}, champion {state.champion}", "bold")
+        turn = "" if state.kind == "begin" else f"turn {len(self._turns) + 1} of {cycles}"
+        self._desk.progress.board.opened(state.cycle, state.champion, turn, state.campaign)
+        self._desk.progress.headline(f"{state.cycle}{kind}, champion {state.champion}")
         await self._brain.finish(self._desk, task, state)
         summary = await self._summary(state.cycle)
         self._desk.ledger.close()
+        self._desk.progress.board.closed(summary)
         conclude(self._desk.progress, summary, task.names, self._brain.spent(state.cycle))
         if summary.kind == "begin" and summary.verdict == "stopped":
             raise StepFailed(f"{state.cycle} ended without a model in service: {summary.reason}")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from agent.brain import Spent
 from agent.outcome import BackendsPart, Outcome
 from agent.progress import Progress
 from agent.replies import CampaignShown, Metrics, Prepared, Summary, TaskReply, error_in, in_points
 from agent.sessions import Server
+from agent.spent import Spent
 from agent.words import one_line
 
 # What every embedded part is, said wherever its results are shown.
