@@ -50,6 +50,17 @@ class Board:
         """Since the run began."""
         return perf_counter() - self._began
 
+    @property
+    def place(self) -> str:
+        """Where the run is, in words; empty where it is nowhere yet."""
+        step = f"in step {self.step.name!r}" if self.step else ""
+        return " of ".join(filter(None, [step, self.cycle])) if step else f"in {self.cycle}" if self.cycle else ""
+
+    @property
+    def lives_on(self) -> str:
+        """What goes on without the run, in words; empty where nothing does."""
+        return f", and the training {self.job} goes on by itself" if self.job else ""
+
     def opened(self, cycle: str, champion: str, turn: str, campaign: bool) -> None:
         """A cycle was opened, or found open.
 
@@ -136,13 +147,13 @@ class Board:
             subtitle=Text(f"{self.seconds:.0f} s", style="dim"),
             subtitle_align="right",
             border_style="cyan",
-            width=min(options.max_width, MAX_WIDTH),
+            # Not to the edge: where a terminal shows the ^C of its user, it would break the last line.
+            width=min(options.max_width - len("^C^C"), MAX_WIDTH),
         )
 
     def _row(self, marks: Marks) -> Text:
         """The steps of the cycle: done, now, to come."""
         row = Text(no_wrap=True, overflow="ellipsis")
-        gap = " " if len(self._steps) > len(STEPS) else "  "
         for name in self._steps:
             if self.step is not None and self.step.name == name:
                 mark, style = marks.now, "bold cyan"
@@ -150,7 +161,7 @@ class Board:
                 mark, style = marks.done, "green"
             else:
                 mark, style = marks.to_come, "dim"
-            row.append(gap if row else "").append(f"{mark}{name}", style=style)
+            row.append(" " if row else "").append(f"{mark}{name}", style=style)
         return row
 
     def _turning(self, marks: Marks) -> str:

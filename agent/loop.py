@@ -7,6 +7,7 @@ is read from the evidence when it is closed, so a run that was cut short tells o
 from pathlib import Path
 
 from agent.brain import Brain
+from agent.closing import Closing
 from agent.desk import Desk, StepFailed
 from agent.journal import Journal
 from agent.outcome import STAND_INS, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
@@ -34,6 +35,8 @@ class Run:
         self._reports_at_wandb = reports_at_wandb
         self._closed: list[Summary] = []
         self._published: dict[str, str] = {}
+        self._dimensions: list[str] = []
+        self._synthetic = False
 
     async def go(self, dataset: str, cycles: int, campaign: bool = False) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
@@ -51,10 +54,18 @@ class Run:
         finally:
             self._desk.ledger.finish(self._closed[-1].cycle if self._closed else None)
 
+    def closing(self, outcome: Outcome) -> Closing:
+        """The summary of a run that is over."""
+        board = self._desk.progress.board
+        return Closing(
+            outcome, self._closed, self._dimensions, self._synthetic, board.errors, board.seconds, board.budget
+        )
+
     async def _go(self, dataset: str, cycles: int, campaign: bool) -> Outcome:
         with self._desk.step("prepare") as step:
             task = await self._desk.ask("describe_task", TaskReply)
             prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
+            self._dimensions, self._synthetic = task.names, prepared.synthetic
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
         wandb = self._desk.sessions.server_of(RUNS)
