@@ -1,0 +1,1 @@
+"""The pictures in the docs, made from what really ran."""
