@@ -22,6 +22,7 @@ CAMPAIGN = (*STEPS[:5], "choose", *STEPS[5:])
 MAX_WIDTH = 100  # characters; a wider panel is no easier to read
 NARROW, LOW = 60, 14  # a terminal with fewer columns, or lines, gets one line instead of a panel
 TURNS_PER_S = 5
+BAR_CHARS = 16
 WORDS_CHARS = 200
 UNDER_WAY = ("queued", "running")
 
@@ -180,9 +181,8 @@ class Board:
         words = Text(one_line(step.words, WORDS_CHARS))
         far = Text()
         if (share := step.share) is not None:
-            width = 16
-            full = round(share * width)
-            far.append(marks.full * full, style="cyan").append(marks.empty * (width - full), style="dim")
+            full, empty = marks.bar(share, BAR_CHARS)
+            far.append(full, style="cyan").append(empty, style="dim")
             far.append(f" {step.done:g} of {step.total:g}")
         far.append(f" {step.seconds:.1f} s", style="dim")
         line.add_row(Text(f"{self._turning(marks)} {step.name}", style="bold cyan"), words, far)

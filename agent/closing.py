@@ -64,7 +64,7 @@ class Closing:
             line = Text(f"{label:<9} ", style="cyan").append(words, style=style)
             if hint and cell_len(f"{line.plain}  {hint}") < console.width:
                 line.append(f"  {hint}", style="dim")
-            console.print(line, overflow="fold")
+            console.print(line, soft_wrap=True)  # broken by the terminal, so that it can be copied whole
 
     def _title(self, marks: Marks) -> Text:
         words = ["Étude", self.outcome.task, self.outcome.dataset.name, f"{self.seconds:.0f} s"]
@@ -72,29 +72,26 @@ class Closing:
 
     def _trend(self, marks: Marks) -> Text:
         line = Text("champion's error ", no_wrap=True, overflow="ellipsis")
-        line.append(f"{marks.trend(self.errors)} ", style="bold magenta").append(
-            marks.course(self.errors), style="bold"
-        )
-        if len(self.errors) > 1 and self.errors[0]:
-            line.append(f"  {1 - self.errors[-1] / self.errors[0]:+.0%} ".replace("+", "-"), style="bold green")
-        return line.append(f"on {self.outcome.dataset.rows.diagnose} rows, points", style="dim")
+        line.append(f"{marks.trend(self.errors)} ", style="bold magenta")
+        line.append(marks.course(self.errors), style="bold")
+        if len(self.errors) > 1 and self.errors[-1] < self.errors[0]:
+            line.append(f"  {1 - self.errors[-1] / self.errors[0]:.0%} below the constant", style="bold green")
+        return line
 
     def _verdicts(self, marks: Marks, console: Console) -> Table:
         table = Table.grid(padding=(0, 2, 0, 0))
         for _ in range(3):
             table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        if console.width >= MIN_BARS:
+            table.add_column(no_wrap=True, overflow="ellipsis")
         for summary in self.cycles:
             word, style = VERDICTS[summary.verdict]
             mark = marks.done if summary.verdict == "promote" else marks.between
             before, after = _pair(summary)
             moved = f"{in_points(before)} {marks.arrow} {in_points(after)}" if after is not None else ""
-            table.add_row(
-                summary.cycle if summary.kind == "cycle" else "begin",
-                Text(f"{mark} {word}", style=style),
-                moved,
-                Text(self._why(summary), style="dim"),
-            )
+            name = summary.cycle if summary.kind == "cycle" else "begin"
+            cells: list[str | Text] = [name, Text(f"{mark} {word}", style=style), moved]
+            table.add_row(*cells, *([Text(self._why(summary), style="dim")] if console.width >= MIN_BARS else []))
         return table
 
     @staticmethod
@@ -113,7 +110,8 @@ class Closing:
         pairs = [(name, error_in(first, name), error_in(last, name)) for name in self.dimensions]
         return [(name, old, new) for name, old, new in pairs if old is not None and new is not None]
 
-    def _bars(self, changes: Sequence[tuple[str, float, float]], marks: Marks, console: Console) -> Table:
+    @staticmethod
+    def _bars(changes: Sequence[tuple[str, float, float]], marks: Marks, console: Console) -> Table:
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, overflow="ellipsis")
         for _ in range(2):
@@ -122,9 +120,8 @@ class Closing:
         widest = max((max(old, new) for _, old, new in changes), default=0.0) or 1.0
         for name, old, new in changes:
             better = new <= old
-            bar = Text(marks.bar(new / widest, BAR_CHARS), style="cyan")
-            rest = round(max(0.0, old - new) / widest * BAR_CHARS)
-            bar.append(marks.empty * rest, style="green dim")
+            left, gained = marks.bar(new / max(old, new), max(1, round(max(old, new) / widest * BAR_CHARS)))
+            bar = Text(left, style="cyan").append(gained, style="dim green")
             table.add_row(
                 name,
                 f"{in_points(old)} {marks.arrow} {in_points(new)}",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.console import Console
 
 SHOWN_POINTS = 6  # of a trend in figures
-_BLOCKS = "▏▎▍▌▋▊▉█"
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,10 @@ class Marks:
             shown = [shown[0], "…" if self.arrow == "→" else "...", *shown[2 - SHOWN_POINTS :]]
         return f" {self.arrow} ".join(shown)
 
-    def bar(self, share: float, width: int) -> str:
-        """A bar that is `share` of `width` characters long, drawn to an eighth of one."""
-        eighths = round(min(1.0, max(0.0, share)) * width * 8)
-        if self.full != "━":
-            return "#" * round(eighths / 8)
-        return "█" * (eighths // 8) + (_BLOCKS[eighths % 8 - 1] if eighths % 8 else "")
+    def bar(self, share: float, width: int) -> tuple[str, str]:
+        """A bar of `width` characters: the part that is `share` of it, and the rest."""
+        full = round(min(1.0, max(0.0, share)) * width)
+        return self.full * full, self.empty * (width - full)
 
 
 PLAIN = Marks("+", "x", "*", ".", "->", "|", "_.-=^", "|/-\\", "#", "-")

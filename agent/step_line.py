@@ -19,12 +19,15 @@ class StepLine:
         """Of what is being worked through; None where nobody said."""
         self._started = perf_counter()
         self._tools: dict[str, int] = {}
+        self._last = ""
 
     def calling(self, tool: str) -> None:
         """A tool is being called."""
         self._tools[tool] = self._tools.get(tool, 0) + 1
-        self.saying(tool)
-        self.done, self.total = 0.0, None
+        if tool != self._last:  # what was said of a call that is repeated until it is done still holds
+            self._last = tool
+            self.saying(tool)
+            self.done, self.total = 0.0, None
 
     def saying(self, words: str) -> None:
         """Show what is going on, on a terminal."""

@@ -121,7 +121,7 @@ def _cycle() -> Parser:
         "cycle",
         "Turn the loop. It begins with a first model where there is none, and goes on where a run was cut short.\n"
         "Progress is on stderr, the outcome on stdout.",
-        "etude cycle --cycles 2 --dataset demo",
+        "etude cycle --cycles 1",
     )
     parser.add_argument("--cycles", type=int, metavar="N", help="turns of the loop (default: 2)")
     parser.add_argument(
