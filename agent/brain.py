@@ -5,22 +5,11 @@ servers check every call: a brain can be wrong, but it cannot talk a server into
 hands the same cycle to a brain again, the same one or another, and `get_cycle` says where it stands.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from agent.desk import Desk
 from agent.replies import CycleState, TaskReply
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a brain's thinking took in one cycle, over all runs that worked on it."""
-
-    answers: int
-    input_tokens: int
-    output_tokens: int
-    usd: float
-    """At the prices of the settings; 0 for a server of one's own."""
+from agent.spent import Spent
 
 
 class Brain(Protocol):

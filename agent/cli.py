@@ -15,6 +15,7 @@ from typing import NoReturn
 from agent import VERSION
 from agent.endpoints import Endpoint, own_servers, place, read_endpoints
 from agent.settings import Settings, load_settings
+from agent.typed import Typed
 from agent.usage import USAGE, WORDS, overview, parser_of, unknown
 from agent.wandb_server import official
 
@@ -64,7 +65,7 @@ def run(words: Sequence[str]) -> int:
     from agent.commands import cycle, tools
 
     command = tools if word == "tools" else cycle
-    return command(settings, endpoints, arguments.json)
+    return command(settings, endpoints, arguments.json, Typed.here(words))
 
 
 def _report_words(arguments: argparse.Namespace) -> list[str]:

@@ -10,9 +10,10 @@ import anyio
 from pydantic import BaseModel, ValidationError
 
 from agent.ledger import Ledger
-from agent.progress import Progress, StepLine
+from agent.progress import Progress
 from agent.replies import Evidence
 from agent.sessions import Reply, ServerProblem, Sessions
+from agent.step_line import StepLine
 from agent.wandb_words import Trouble, document_in, is_answer, trouble_in
 
 GOES_ON = "nothing was spent on this cycle's data or training; the same command goes on from here"
@@ -176,12 +177,19 @@ class Desk:
             if reads:
                 reply = _readable(await self.sessions.call_again(tool, arguments, self.patience.call_s))
             else:
-                reply = await self.sessions.call(tool, arguments)
+                reply = await self.sessions.call(tool, arguments, on_progress=self._reached)
         except ServerProblem as error:
             after = f"; {GOES_ON}" if reads else ""
             raise ServerProblem(f"step {self._step!r}: {error}{after}") from error
         self.ledger.add(self._step, server.name, tool, arguments, reply)
+        if not reply.is_error and reply.structured:
+            self.progress.board.heard(tool, reply.structured)
         return reply
+
+    async def _reached(self, progress: float, total: float | None, message: str | None) -> None:
+        """A server says how far a call is."""
+        if self._line:
+            self._line.reached(progress, total, message)
 
     def failure(self, tool: str, words: str) -> StepFailed:
         """What is raised where a tool did not do what this step needs."""

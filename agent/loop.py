@@ -7,6 +7,7 @@ is read from the evidence when it is closed, so a run that was cut short tells o
 from pathlib import Path
 
 from agent.brain import Brain
+from agent.closing import Closing
 from agent.desk import Desk, StepFailed
 from agent.journal import Journal
 from agent.outcome import STAND_INS, BackendsPart, BeginPart, CyclePart, DatasetPart, Outcome
@@ -34,6 +35,8 @@ class Run:
         self._reports_at_wandb = reports_at_wandb
         self._closed: list[Summary] = []
         self._published: dict[str, str] = {}
+        self._dimensions: list[str] = []
+        self._synthetic = False
 
     async def go(self, dataset: str, cycles: int, campaign: bool = False) -> Outcome:
         """Begin if need be, and turn the loop `cycles` times; an open cycle of an earlier run is the first of them.
@@ -51,17 +54,25 @@ class Run:
         finally:
             self._desk.ledger.finish(self._closed[-1].cycle if self._closed else None)
 
+    def closing(self, outcome: Outcome) -> Closing:
+        """The summary of a run that is over."""
+        board = self._desk.progress.board
+        return Closing(
+            outcome, self._closed, self._dimensions, self._synthetic, board.errors, board.seconds, board.budget
+        )
+
     async def _go(self, dataset: str, cycles: int, campaign: bool) -> Outcome:
         with self._desk.step("prepare") as step:
             task = await self._desk.ask("describe_task", TaskReply)
             prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
+            self._dimensions, self._synthetic = task.names, prepared.synthetic
             backends = self._backends(prepared)
             step.outcome = f"{prepared.dataset} {prepared.dataset_version}"
         wandb = self._desk.sessions.server_of(RUNS)
         announce(self._desk.progress, task, prepared, backends, self._brain.about, wandb)
         await self._recall(dataset, cycles, campaign)
         while (left := cycles - len(self._turns)) > 0 and not self._is_stuck(left):
-            await self._next(task, dataset, campaign)
+            await self._next(task, dataset, cycles, campaign)
             await self._publish(backends)
         await self._publish(backends)  # what could not be written before
         prepared = await self._desk.ask("prepare_dataset", Prepared, dataset=dataset)
@@ -99,17 +110,20 @@ class Run:
         self._desk.progress.say(f"The data are as they were, so {more}; the run ends here.", "bold")
         return True
 
-    async def _next(self, task: TaskReply, dataset: str, campaign: bool) -> None:
+    async def _next(self, task: TaskReply, dataset: str, cycles: int, campaign: bool) -> None:
         """Open a cycle, or find the open one, and have the brain take it to its end."""
         how = {"campaign": True} if campaign else {}
         state = await self._desk.ask("open_cycle", CycleState, dataset=dataset, **how)
         self._journal.works_on(state.cycle)
         self._desk.ledger.open(state.cycle)
         kind = ", a campaign" if state.campaign else ""
-        self._desk.progress.say(f"{state.cycle}{kind}, champion {state.champion}", "bold")
+        turn = "" if state.kind == "begin" else f"turn {len(self._turns) + 1} of {cycles}"
+        self._desk.progress.board.opened(state.cycle, state.champion, turn, state.campaign)
+        self._desk.progress.headline(f"{state.cycle}{kind}, champion {state.champion}")
         await self._brain.finish(self._desk, task, state)
         summary = await self._summary(state.cycle)
         self._desk.ledger.close()
+        self._desk.progress.board.closed(summary)
         conclude(self._desk.progress, summary, task.names, self._brain.spent(state.cycle))
         if summary.kind == "begin" and summary.verdict == "stopped":
             raise StepFailed(f"{state.cycle} ended without a model in service: {summary.reason}")

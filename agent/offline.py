@@ -9,10 +9,10 @@ let the gate decide. The same state gives the same calls, and no account is need
 from collections.abc import Sequence
 from typing import Any
 
-from agent.brain import Spent
 from agent.desk import Desk, StepFailed
-from agent.progress import StepLine
 from agent.replies import UNDER_WAY, WRITING, CycleState, Job, NextStep, TaskReply
+from agent.spent import Spent
+from agent.step_line import StepLine
 from agent.telling import step_of, told
 from agent.wandb_reading import ReadingBack
 from agent.wandb_reads import RECORD, Place, handed_over

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.brain import Spent
 from agent.replies import CampaignShown, GateShown, Metrics, Rows, Summary
+from agent.spent import Spent
 
 STAND_INS = (
     "etude-wandb-local",

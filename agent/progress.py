@@ -1,25 +1,33 @@
-"""What a run shows while it runs, on stderr: a moving line on a terminal, plain lines elsewhere, one for each step.
+"""What a run shows while it runs, on stderr: a line for each step, and on a terminal a board that moves below them.
 
-Showing never stops a run: a closed, broken or narrow stderr loses words, nothing else.
+A pipe gets plain lines, whatever the environment asks for. Showing never stops a run: a closed, broken or narrow stderr
+loses words, nothing else.
 """
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from time import perf_counter
+from contextlib import contextmanager
 from typing import TextIO, cast
 
 from rich.console import Console
+from rich.live import Live
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from agent.board import Board
+from agent.marks import marks_for
+from agent.step_line import StepLine
 from agent.words import cleaned
 
 LABEL_WIDTH = 10
 LINE_CHARS = 4_000  # of anything that is said in one go
 SPOKEN_CHARS = 1_200  # of a brain's words for one answer
 MIN_BESIDE = 60  # characters; a terminal that has fewer is narrow
+MIN_TOOLS = 110  # characters; a terminal that has fewer shows a step's tools only while they are called
+REDRAWN_PER_S = 4
 
 
 class Unbreakable(io.TextIOBase):
@@ -59,60 +67,45 @@ class Unbreakable(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
 
-class StepLine:
-    """One step while it runs.
-
-    `outcome` is what came out, in a few words; the step's caller sets it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.outcome = ""
-        self._started = perf_counter()
-        self._tools: dict[str, int] = {}
-        self._words = ""
-
-    def calling(self, tool: str) -> None:
-        """A tool is being called."""
-        self._tools[tool] = self._tools.get(tool, 0) + 1
-        self.saying(tool)
-
-    def saying(self, words: str) -> None:
-        """Show what is going on, on a terminal."""
-        self._words = words
-
-    @property
-    def seconds(self) -> str:
-        """How long it has been running."""
-        return f"{perf_counter() - self._started:6.1f} s"
-
-    @property
-    def tools(self) -> str:
-        """The tools that were called, with how often."""
-        return ", ".join(name if count == 1 else f"{name} x{count}" for name, count in self._tools.items())
-
-    def __rich__(self) -> Text:
-        """The moving line; it is drawn anew several times a second."""
-        words = f"{self.name:<{LABEL_WIDTH}} {self.seconds}  {self._words}"
-        return Text(words, no_wrap=True, overflow="ellipsis")
-
-
 class Progress:
     """The screen of one run."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        stream = stream if stream is not None else sys.stderr
-        file = cast(TextIO, Unbreakable(stream))
-        self.console = Console(file=file, highlight=False, markup=False, emoji=False)
+        self.console = console_on(stream if stream is not None else sys.stderr)
+        self.board = Board()
+        self.marks = marks_for(self.console)
 
     @property
     def narrow(self) -> bool:
         """Whether there is no room for words beside a label, or for more than a few columns."""
         return self.console.width < MIN_BESIDE
 
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the board while the run goes on, where something can move."""
+        if not self.console.is_terminal or self.console.is_dumb_terminal or os.environ.get("CI"):
+            yield
+            return
+        with Live(
+            self.board,
+            console=self.console,
+            refresh_per_second=REDRAWN_PER_S,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
+            yield
+
+    def headline(self, line: str) -> None:
+        """What a part of the run begins with."""
+        if not self.console.is_terminal or self.narrow:
+            return self.say(line, "bold")
+        title = Text(cleaned(line, LINE_CHARS), style="bold cyan")
+        self.console.print(Rule(title, align="left", style="dim cyan"))
+
     def entry(self, label: str, words: str, style: str | None = None) -> None:
         """A label and its words; a terminal gets the words wrapped beside the label, a file gets one line."""
-        self._columns([f"{label:<{LABEL_WIDTH}}"], Text(words), style)
+        self._columns([Text(f"{label:<{LABEL_WIDTH}}", style="cyan")], Text(words), style)
 
     def say(self, line: str, style: str | None = None) -> None:
         """One line; a terminal gets it broken between words where it is too long."""
@@ -147,34 +140,48 @@ class Progress:
     @contextmanager
     def step(self, name: str) -> Iterator[StepLine]:
         """Show one step while it runs, and its line when it is over."""
-        with ExitStack() as stack:
-            line = StepLine(name)
-            if self.console.is_terminal:
-                stack.enter_context(self.console.status(line))
-            try:
-                yield line
-            except BaseException as error:
-                what = "failed" if isinstance(error, Exception) else "interrupted"
-                self._close(line, line.outcome or what, "red")
-                raise
-            self._close(line, line.outcome or "done", None)
+        line = StepLine(name)
+        self.board.began(line)
+        try:
+            yield line
+        except BaseException as error:
+            what = "failed" if isinstance(error, Exception) else "interrupted"
+            self._close(line, line.outcome or what, failed=True)
+            raise
+        self.board.ended(line)
+        self._close(line, line.outcome or "done", failed=False)
 
-    def _close(self, line: StepLine, outcome: str, style: str | None) -> None:
-        words = Text(outcome)
-        if line.tools:
+    def _close(self, line: StepLine, outcome: str, failed: bool) -> None:
+        words, seconds = Text(outcome), f"{line.seconds:6.1f} s "
+        if line.tools and (not self.console.is_terminal or self.console.width >= MIN_TOOLS):
             words.append(f"  [{line.tools}]", style="dim")
-        self._columns([f"  {line.name:<{LABEL_WIDTH}}", f"{line.seconds} "], words, style)
+        if not self.console.is_terminal:
+            return self._columns([Text(f"  {line.name:<{LABEL_WIDTH}}"), Text(seconds)], words, None)
+        mark, style = (self.marks.failed, "red") if failed else (self.marks.done, "green")
+        label = Text(f"{mark} ", style=style).append(f"{line.name:<{LABEL_WIDTH}}", style="red" if failed else "")
+        self._columns([label, Text(seconds, style="dim")], words, "red" if failed else None)
 
-    def _columns(self, cells: list[str], words: Text, style: str | None) -> None:
+    def _columns(self, cells: list[Text], words: Text, style: str | None) -> None:
         words = Text(cleaned(words.plain, LINE_CHARS), spans=words.spans)
         if not self.console.is_terminal or self.narrow:
-            return self.say(" ".join([*cells, words.plain]), style)
+            return self.say(" ".join([*(cell.plain for cell in cells), words.plain]), style)
         grid = Table.grid(padding=(0, 1, 0, 0))
         for _ in cells:
             grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
         grid.add_row(*cells, words, style=style)
         self.console.print(grid)
+
+
+def console_on(stream: TextIO | None) -> Console:
+    """A console that writes to a stream; colours and movement are for terminals alone.
+
+    Args:
+        stream: Where the words go; None where the process was started without it.
+    """
+    file = Unbreakable(stream)
+    # Said here, because rich would take FORCE_COLOR for a reason to send colour codes into a pipe.
+    return Console(file=cast(TextIO, file), force_terminal=file.isatty(), highlight=False, markup=False, emoji=False)
 
 
 def _first_line(text: str, width: int) -> tuple[str, str]:

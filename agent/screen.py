@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
-from agent.brain import Spent
 from agent.outcome import BackendsPart, Outcome
 from agent.progress import Progress
 from agent.replies import CampaignShown, Metrics, Prepared, Summary, TaskReply, error_in, in_points
 from agent.sessions import Server
+from agent.spent import Spent
 from agent.words import one_line
 
 # What every embedded part is, said wherever its results are shown.
@@ -53,7 +54,7 @@ def conclude(progress: Progress, summary: Summary, dimensions: Sequence[str], sp
         measured.pop("champion", None)
     both = before is not None and after is not None
     roles = ["champion", "candidate"] if both and progress.narrow else list(measured)
-    table = Table(box=None, padding=(0, 1 if progress.narrow else 2, 0, 0))
+    table = Table(box=None, padding=(0, 1 if progress.narrow else 2, 0, 0), header_style="dim")
     table.add_column("dimension", overflow="fold")
     for role in roles:
         table.add_column(role, justify="right", no_wrap=True)
@@ -62,13 +63,17 @@ def conclude(progress: Progress, summary: Summary, dimensions: Sequence[str], sp
     for name in [None, *dimensions]:
         cells = [in_points(error_in(measured[role], name)) for role in roles]
         label = "all" if name is None else f"{name} (focus)" if name in summary.focus_dimensions else name
-        table.add_row(label, *cells, *([_change(before, after, name)] if both else []))
+        change = _change(before, after, name)
+        colour = "green" if change.startswith("-") and change != "-" else "red" if change.startswith("+") else ""
+        style = "bold" if name is None or name in summary.focus_dimensions else ""
+        table.add_row(Text(label, style), *cells, *([Text(change, f"{style} {colour}".strip())] if both else []))
     progress.say(f"{summary.cycle}: error on the diagnose rows, points")
     progress.show(table)
     if summary.campaign is not None:
         progress.say(f"{summary.cycle}: ways against the champion on the diagnose rows, points")
         progress.show(_ways(summary.campaign))
-    progress.say(f"{verdict_words(summary)} Champion: {summary.champion_after}.", "bold")
+    colour = {"promote": "green", "stopped": "magenta"}.get(summary.verdict, "yellow")
+    progress.say(f"{verdict_words(summary)} Champion: {summary.champion_after}.", f"bold {colour}")
     if spent is not None:
         progress.say(f"The brain gave {spent_words(spent)}.")
     progress.say("")

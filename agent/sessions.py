@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import anyio
 from mcp import Client, MCPError
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.types import (
     CallToolRequest,
     CallToolRequestParams,
@@ -133,7 +134,12 @@ class Sessions:
         return log if log.exists() else None
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], limit_s: float = CALL_LIMIT_S, as_it_comes: bool = False
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        limit_s: float = CALL_LIMIT_S,
+        as_it_comes: bool = False,
+        on_progress: ProgressFnT | None = None,
     ) -> Reply:
         """Call a tool; a refusal by the tool is a reply, not an exception.
 
@@ -142,6 +148,7 @@ class Sessions:
             arguments: As it takes them.
             limit_s: How long it may take.
             as_it_comes: Whether a reply is one even where it breaks the tool's own output schema.
+            on_progress: Told how far the call is, where its server says so: how much, of how much, and in words.
 
         Raises:
             ServerProblem: no server has the tool, or its server died, was silent for too long or broke the protocol.
@@ -156,7 +163,9 @@ class Sessions:
                 request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=dict(arguments)))
                 result = await connection.client.session.send_request(request, CallToolResult, limit_s)
             else:
-                result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=limit_s)
+                result = await connection.client.call_tool(
+                    tool, dict(arguments), read_timeout_seconds=limit_s, progress_callback=on_progress
+                )
         except MCPError as error:
             if error.code == CONNECTION_CLOSED:
                 why = f"server {name!r} died during {tool}{connection.refused()}{connection.last_words()}"

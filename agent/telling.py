@@ -1,6 +1,7 @@
 """What a tool call is called on the screen and in the ledger, and what came of it in a few words."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from agent.replies import in_points
@@ -85,8 +86,13 @@ def _told(tool: str, result: Mapping[str, Any]) -> str:
             counts = _counted(result["remedies"], "remedy", "remedies"), _counted(result["lessons"], "lesson")
             return ", ".join(filter(None, counts))
         case "write_report":
-            return str(result["report"])
+            return _from_here(str(result["report"]))
     return ""
+
+
+def _from_here(path: str) -> str:
+    """A path as it is reached from the folder that the run was started in, where it lies below it."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def _priced(result: Mapping[str, Any]) -> str:

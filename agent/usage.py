@@ -121,7 +121,7 @@ def _cycle() -> Parser:
         "cycle",
         "Turn the loop. It begins with a first model where there is none, and goes on where a run was cut short.\n"
         "Progress is on stderr, the outcome on stdout.",
-        "etude cycle --cycles 2 --dataset demo",
+        "etude cycle --cycles 1",
     )
     parser.add_argument("--cycles", type=int, metavar="N", help="turns of the loop (default: 2)")
     parser.add_argument(
@@ -155,7 +155,7 @@ def _report() -> Parser:
         "report",
         "Write a cycle's report page anew and print where it is; or show all cycles as a small site, to this machine\n"
         "only (--serve) or as files for any web server (--site).",
-        "etude report --serve --open",
+        "etude report cycle_1\n  etude report --serve --open",
     )
     parser.add_argument("cycle", metavar="CYCLE", nargs="?", help="such as cycle_1 (default: the newest)")
     parser.add_argument("--serve", action="store_true", help="show all cycles at http://127.0.0.1:PORT until Ctrl-C")

@@ -54,7 +54,9 @@ def test_a_refusal_by_a_tool_is_one_line_and_exit_code_1(tmp_path, capsys):
 
     shown = capsys.readouterr()
     assert (code, shown.out) == (1, "")
-    assert shown.err.splitlines()[-1] == "etude: step 'train', tool plan_retrain: the budget is spent; raise it"
+    said, to_do = shown.err.splitlines()[-2:]
+    assert said == "etude: step 'train', tool plan_retrain: the budget is spent; raise it"
+    assert to_do == f"next: {shlex.join(['etude', 'cycle', '--json', *where])}   (goes on from here)"
 
 
 def test_a_tool_that_crashes_is_one_line_that_leads_to_its_log(tmp_path, capsys):
@@ -64,8 +66,8 @@ def test_a_tool_that_crashes_is_one_line_that_leads_to_its_log(tmp_path, capsys)
     code = run(["cycle", *where])
 
     log = tmp_path / "artifacts" / "log" / "house.log"
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert (code, last) == (1, f"etude: step 'prepare', tool describe_task: it crashed; the traceback is in {log}")
+    said = capsys.readouterr().err.splitlines()[-2]
+    assert (code, said) == (1, f"etude: step 'prepare', tool describe_task: it crashed; the traceback is in {log}")
     assert "ZeroDivisionError: a bug" in log.read_text()
 
 
@@ -80,7 +82,10 @@ def test_an_interrupted_run_closes_its_servers_and_says_how_to_go_on(tmp_path):
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "etude: interrupted; the same command goes on from here"
+    assert "Traceback" not in said and "\x1b" not in said
+    told, to_do = said.splitlines()[-2:]
+    assert told.startswith("Interrupted in ") and told.endswith("this goes on from there:")
+    assert to_do == f"  {shlex.join(['etude', 'cycle', *where])}"
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "world" / "all.pid").read_text()), 0)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.brain import Spent
 from agent.desk import StepFailed
 from agent.mistral.access import LA_PLATEFORME, Access, access_from
 from agent.mistral.account import Account
 from agent.mistral.service import Answer, Tokens, ToolCall
 from agent.settings import MistralSettings, load_settings
+from agent.spent import Spent
 from tests.doubles.brains import Careful
 from tests.doubles.house import rooms
 from tests.doubles.house_world import World

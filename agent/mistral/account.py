@@ -10,11 +10,11 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any
 
-from agent.brain import Spent
 from agent.desk import StepFailed
 from agent.lines import append, read
 from agent.mistral.service import Answer, Tokens
 from agent.settings import MistralSettings
+from agent.spent import Spent
 from agent.words import cleaned
 
 MILLION = 1_000_000

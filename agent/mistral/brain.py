@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.brain import Spent
 from agent.desk import Desk, StepFailed
 from agent.mistral.access import Access
 from agent.mistral.account import Account
@@ -18,6 +17,7 @@ from agent.mistral.toolbox import Toolbox
 from agent.mistral.turns import acted, nudged, with_ids
 from agent.replies import CycleState, TaskReply
 from agent.settings import MistralSettings
+from agent.spent import Spent
 from agent.words import one_line
 
 MAX_WITHOUT_CALL = 3  # answers in a row that call nothing
@@ -130,6 +130,7 @@ class _Thinking:
             answer = await self._service.answer(messages, tools, must_call, heard, asking)
             line.outcome = f"{answer.tokens.read:,} + {answer.tokens.written:,} tokens"
         self._account.add(answer)
+        self._desk.progress.board.thought(self._account.spent)
         if answer.counted:
             self._conversation.measured(chars, answer.tokens.read)
         return answer

@@ -201,8 +201,9 @@ def _say(words: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = WordsParser(
         prog="etude client-config",
-        description="Print what a chat client needs to reach Étude's servers and the W&B MCP server, or put it into "
-        "the client's file. Keys stand there by name, never by value. Example: etude client-config cursor --write",
+        description="Print what a chat client needs to reach Étude's servers and the W&B MCP server, or put it into\n"
+        "the client's file. Keys stand there by name, never by value.",
+        example="etude client-config cursor --write",
     )
     parser.add_argument("client", metavar="CLIENT", choices=list(CLIENTS), help=", ".join(CLIENTS))
     parser.add_argument("--write", action="store_true", help="put it into the client's file; what is there stays")

@@ -88,8 +88,9 @@ def _documents(found: Sequence[Finding]) -> list[dict[str, object]]:
 def _parser() -> argparse.ArgumentParser:
     parser = WordsParser(
         prog="etude doctor",
-        description="Say of each service whether it is set up, can be reached and lets us in, and what to type to "
-        "mend it. Changes nothing, costs nothing, shows no key. Example: etude doctor",
+        description="Say of each service whether it is set up, can be reached and lets us in, and what to type to\n"
+        "mend it. Changes nothing, costs nothing, shows no key. Exit code 1 where something is broken.",
+        example="etude doctor",
     )
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: etude.toml where there is one")

@@ -43,9 +43,9 @@ def _complain(words: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = WordsParser(
         prog="etude verify",
-        description="Recompute a cycle's verdict from the sealed folder, and say whether it agrees. Whoever may open "
-        "the sealed folder can do it. The figures of a verdict without promotion are told once its split is retired. "
-        "Example: etude verify cycle_1 --again",
+        description="Recompute a cycle's verdict from the sealed folder, and say whether it agrees. Whoever may open\n"
+        "the sealed folder can do it. The figures of a verdict without promotion are told once its split is retired.",
+        example="etude verify cycle_1 --again",
     )
     parser.add_argument("cycle", metavar="CYCLE", help="such as cycle_1")
     parser.add_argument("--again", action="store_true", help="also ask the models again, and compare word for word")

@@ -138,8 +138,9 @@ def _complain(words: str, sdk: Sdk | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = WordsParser(
         prog="etude sync",
-        description="Bring W&B up to date with the local tracker: runs, traces, failure tables, dataset and model "
-        f"artifacts. What is there already is not sent again. Needs {WANDB_KEY}. Example: etude sync --json",
+        description="Bring W&B up to date with the local tracker: runs, traces, failure tables, dataset and model\n"
+        f"artifacts. What is there already is not sent again. Needs {WANDB_KEY}.",
+        example="etude sync",
     )
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="the artifacts folder (default: artifacts)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: etude.toml where there is one")

@@ -1,1 +1,1 @@
-"""The pictures of the README and the docs, made from real runs: python -m tests.pictures report."""
+"""The pictures of the README and the docs, made from real runs: python -m tests.pictures report, or terminal."""
