@@ -2,8 +2,10 @@
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -14,6 +16,7 @@ from starlette.datastructures import Headers
 from servers.core.settings import Settings
 from servers.network import bodies, entrance, traffic
 from servers.network.forwarding import Proxies, parse_proxy
+from servers.network.hosts import Hosts
 from servers.network.patience import PatientProtocol
 from servers.network.probes import Probes
 from servers.network.rates import Rates
@@ -71,6 +74,16 @@ async def test_only_requests_for_the_servers_own_names_are_answered(
 
     assert answer.status_code == status
     assert status == 200 or "--public-url" in said(answer)
+
+
+def test_a_server_for_others_answers_to_addresses_and_its_machines_name():
+    """Ours: no page can have an address, or this machine's name, rebound."""
+    hosts = Hosts("0.0.0.0")
+
+    assert all(map(hosts.knows, ("192.168.1.5:8321", "[fd00::1]:8321", "localhost", socket.gethostname())))
+    assert not any(map(hosts.knows, ("evil.example", "192.168.1.5.evil.example", "192.168.1.5, evil.example", None)))
+    assert not hosts.is_private and not Hosts("127.0.0.1", urlsplit("https://x.example")).is_private
+    assert Hosts("::ffff:127.0.0.1").is_private and Hosts("127.0.0.1", urlsplit("http://localhost:80")).is_private
 
 
 @pytest.mark.parametrize(

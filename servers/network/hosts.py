@@ -128,4 +128,4 @@ def _host_of(header: str | None) -> str | None:
 
 def _names_of_this_machine() -> tuple[str, ...]:
     name = socket.gethostname().lower()
-    return (name, f"{name}.local", socket.getfqdn().lower())
+    return (name, f"{name}.local")
