@@ -9,12 +9,12 @@ TRAIN_READY := $(TRAIN)/.ready
 # What to pass on: make cycle ARGS="--cycles 3"
 ARGS ?=
 
-.PHONY: cycle test test-services test-train test-browser conformance check docs bench bench-train chaos proof setup setup-train
+.PHONY: cycle test test-services test-train test-browser test-docs conformance check docs reference bench bench-train chaos proof setup setup-train
 cycle: $(READY)  ## improve the demo's model, twice around
 	$(BIN)/etude cycle $(ARGS)
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services and not documented" $(ARGS)
 
 test-services: $(READY)  ## the services: uploads, jobs elsewhere, and a whole run on every real SDK, against doubles
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m services $(ARGS)
@@ -48,7 +48,13 @@ proof: $(READY)  ## simulations of how often the judge is fooled; writes docs/pr
 	$(BIN)/python -m tests.proof
 
 docs: $(VENV)/.docs-ready  ## the documentation as a site, in docs/_build/html
-	$(BIN)/python -m sphinx --fail-on-warning --nitpicky --builder html docs docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs --builder html . docs/_build/html
+
+reference: $(READY)  ## the pages that are made from the code: docs/reference
+	$(BIN)/python -m docs.generate
+
+test-docs: $(READY)  ## what the documentation tells people to type, in copies of this folder; a few minutes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m documented $(ARGS)
 
 setup: $(READY)
 

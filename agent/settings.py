@@ -18,7 +18,7 @@ ASSUMED_USD_PER_MILLION = (3.0, 9.0)
 class MistralSettings(BaseModel):
     """The table `[agent.mistral]`: the language model, and what it may take for one cycle."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: str = "mistral-medium-latest"
     """As the server calls it."""
@@ -33,11 +33,15 @@ class MistralSettings(BaseModel):
     max_answers: int = Field(default=150, ge=1)
     """Over all runs that work on the cycle, as the two that follow."""
     max_tokens: int = Field(default=2_000_000, ge=1)
+    """Read and written, for one cycle."""
     max_usd: float = Field(default=5.0, gt=0)
+    """For one cycle; what is left of `[budget] usd` bounds it as well."""
     max_seconds: float = Field(default=6 * 3600.0, gt=0)
     """For one run of the cycle, trainings included."""
     usd_per_million_input: float | None = Field(default=None, ge=0)
+    """What a million tokens cost; 3 is assumed for Mistral's own server, nothing for one's own."""
     usd_per_million_output: float | None = Field(default=None, ge=0)
+    """The same of what the model writes; 9 is assumed."""
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Self:
@@ -56,7 +60,7 @@ class MistralSettings(BaseModel):
 class WandbSettings(BaseModel):
     """The table `[agent.wandb]`: which W&B MCP server reads runs and traces back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     mcp: Literal["auto", "stand-in", "hosted", "local"] = "auto"
     """`auto` is the official server where WANDB_API_KEY is set and [tracking] is not local: `local` where `command` is
@@ -74,7 +78,7 @@ class WandbSettings(BaseModel):
 class AgentSettings(BaseModel):
     """The table `[agent]`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     cycles: int = Field(default=2, ge=1, le=1000)
     """Turns of the loop, after the beginning."""
@@ -91,7 +95,7 @@ class AgentSettings(BaseModel):
 class Settings(BaseModel):
     """The whole of `etude.toml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     artifacts: Path = Path("artifacts")
     sealed: Path | None = None

@@ -48,6 +48,7 @@ class EndpointSettings(Wire):
     usd_per_million_input: Usd | None = None
     """What a million tokens cost; assumed for Mistral's own server where not given, nothing for one's own."""
     usd_per_million_output: Usd | None = None
+    """The same of what the model writes."""
 
 
 class PromptSettings(EndpointSettings):
@@ -79,12 +80,14 @@ class JobsSettings(Wire):
     flavor: Given = "a10g-small"
     """The hardware, as Hugging Face names it."""
     image: Given = "ghcr.io/astral-sh/uv:python3.11-bookworm"
+    """The container that jobs run in; any that has uv."""
 
 
 class BudgetSettings(Wire):
     """The table `[budget]`: what may be spent for one artifacts folder, on jobs, teacher and brain together."""
 
     usd: Usd = 10.0
+    """What would pass this is refused, whoever asks."""
     approve_usd: Usd = 0.0
     """A job quoted at up to this much needs nobody's approval: the person's word in unattended runs."""
 
@@ -93,11 +96,13 @@ class Settings(Wire):
     """The whole of `etude.toml`; the agent reads the same file for its own part."""
 
     artifacts: Path = Path("artifacts")
+    """Where everything that a run leaves behind lies."""
     sealed: Path | None = None
     """Where sealed splits lie, if not inside the artifacts folder."""
     task: str = "kotone"
     """Name of a built-in task, or path of a task file."""
     dataset: str = "demo"
+    """The name given to `etude import`, or `demo`."""
     tracking: TrackingSettings = TrackingSettings()
     teacher: EndpointSettings = EndpointSettings()
     """Who writes new examples, and the `teacher` arm."""

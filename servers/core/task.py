@@ -25,6 +25,7 @@ class Dimension(Wire):
     """One number that the model has to read from a text."""
 
     name: Name
+    """Lower case; the key of an answer."""
     low: str
     """What the lowest value of the scale means."""
     high: str
@@ -35,7 +36,9 @@ class Scale(Wire):
     """The values that a dimension may take, both ends included."""
 
     low: Finite = 0.0
+    """The lowest value."""
     high: Finite = 100.0
+    """The highest value."""
     integers: bool = False
     """Whether a careful labeller writes whole numbers: labels of new rows are rounded. Any answer may have decimals."""
 
@@ -69,9 +72,13 @@ class Choice(Wire):
     """One entry in an ordered list of choices: the first that applies is taken."""
 
     choose: str | None
+    """What is chosen."""
     dimension: str | None = None
+    """Whose value decides; left out in the last entry, which always applies."""
     above: Finite | None = None
+    """Applies where the value is larger."""
     below: Finite | None = None
+    """Applies where the value is smaller."""
 
     def applies(self, vector: dict[str, float]) -> bool:
         if self.dimension is None:
@@ -93,7 +100,9 @@ class GateRules(Wire):
     """Thresholds of the gate, in points of the scale where not said otherwise."""
 
     min_json_valid_rate: Share = 0.98
+    """The share of answers that have to be strict JSON of the task."""
     max_p95_latency_ms: Positive = 1200.0
+    """How long 95 % of single requests may take at most."""
     min_gain: Positive
     """The smallest gain in vector_mae worth a promotion: rows that could not show it make a verdict undecided."""
     max_worse: Positive
@@ -104,6 +113,7 @@ class Recipe(Wire):
     """How many rows one cycle adds."""
 
     new_rows: int = Field(100, ge=1, le=5000)
+    """Asked of the teacher; the filters drop some."""
     replay_rows: int = Field(0, ge=0, le=5000)
     """Hard train rows that are trained on with double weight."""
 
@@ -115,7 +125,9 @@ class Layout(Wire):
     """
 
     id: list[str] = ["id"]
+    """Rows without one get an id from their content."""
     text: list[str]
+    """The text that is read."""
     target: list[str]
     """Dotted paths to a mapping from dimension to value, or to a string with one as JSON; '' is the row itself."""
     split: list[str] = ["split", "meta.split", "subset", "partition", "dataset_split", "fold"]
@@ -128,8 +140,11 @@ class Task(Wire):
     """One text-to-numbers task."""
 
     schema_version: int = Field(1, alias="schema", ge=1, le=1)
+    """Of this file's layout."""
     name: Name
+    """Short, for folders and projects."""
     title: str
+    """One line, for people."""
     text_name: Name = "text"
     """What a text is called in traces, prompts and exports."""
     prompt: str
