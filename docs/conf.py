@@ -17,8 +17,8 @@ release = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-
 extensions = ["myst_parser"]
 root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
-include_patterns = ["*.md", "*/README.md", "docs/**/*.md", "servers/**/README.md", "examples/**/README.md"]
-exclude_patterns = [".*", "artifacts/*/**", "docs/_build", "docs/README.md", "tests/[!R]*", "shared"]
+include_patterns = ["*.md", "*/README.md", "docs/**.md", "servers/**README.md", "examples/**README.md"]
+exclude_patterns = [".*", "artifacts/*/**", "docs/_build", "tests/[!R]*", "shared"]
 nitpicky = True
 
 myst_heading_anchors = 4
