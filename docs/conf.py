@@ -1,7 +1,7 @@
 """How Sphinx makes the site: from the repository's own Markdown, so that every link is the one a Git host follows.
 
-The source folder is the repository, not `docs/`: the READMEs, the changelog and the pages here belong to one site, and a
-relative path means the same in both. Nothing is fetched: theme, search and pictures are on the disk.
+The source folder is the repository, not `docs/`: the READMEs, the changelog and the pages here belong to one site,
+and a relative path means the same in both. Nothing is fetched: theme, search and pictures are on the disk.
 """
 
 import tomllib

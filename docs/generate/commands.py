@@ -9,8 +9,8 @@ from agent.usage import GROUPS
 from docs.generate.page import page
 
 OPENING = """\
-`etude` is in `.venv/bin/` after `make setup`. Data goes to stdout (`--json` for machines), everything else to stderr. What
-follows is what `--help` says."""
+`etude` is in `.venv/bin/` after `make setup`. Data goes to stdout (`--json` for machines), everything else to stderr.
+What follows is what `--help` says."""
 
 
 def commands_page() -> str:

@@ -1,7 +1,7 @@
 """The page of what a run leaves on disk: every file, what it means, and the version of its layout.
 
-tests/test_documented.py holds the table against the files of a real run: none of these is left out of the page, and no file
-that the page says every run has is missing.
+tests/test_documented.py holds the table against the files of a real run: none of these is left out of the page, and
+no file that the page says every run has is missing.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from docs.generate.page import page, table
 
 OPENING = """\
 Everything that a run knows lies in one folder, `artifacts/` unless `--artifacts` names another. Deleting it forgets
-everything. JSON documents carry the version of their layout as `schema`, shown here where there is one. Files appear by
-write and rename, so a half-written one is never read; lines are only ever added to `.jsonl` ledgers. *Always* means after
-every completed cycle; *sometimes*, where what makes it was used. A name that begins with a dot is a lock, or a draft that a
-killed process left behind. An example of the tree stands in [artifacts/README.md](../../artifacts/README.md)."""
+everything. JSON documents carry the version of their layout as `schema`, shown here where there is one. Files appear
+by write and rename, so a half-written one is never read; lines are only ever added to `.jsonl` ledgers. *Always*
+means after every completed cycle; *sometimes*, where what makes it was used. A name that begins with a dot is a lock,
+or a draft that a killed process left behind. An example of the tree stands in
+[artifacts/README.md](../../artifacts/README.md)."""
 
 
 @dataclass(frozen=True)

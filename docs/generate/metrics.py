@@ -4,10 +4,10 @@ from docs.generate.page import page, table
 from servers.core.definitions import DEFINITIONS
 
 OPENING = """\
-Every figure of an evaluation, as [`definitions.py`](../../servers/core/definitions.py) defines it; the same words go with
-each evaluation (`describe_task`, `eval.json`). *Points* are units of the task's scale, and *width* is the scale's. Each
-figure comes with its standard error and a 95 % interval over near-copy groups where it is a mean over rows. How the gate
-uses them is told in [how improvement is judged](../judging.md)."""
+Every figure of an evaluation, as [`definitions.py`](../../servers/core/definitions.py) defines it; the same words go
+with each evaluation (`describe_task`, `eval.json`). *Points* are units of the task's scale, and *width* is the
+scale's. Each figure comes with its standard error and a 95 % interval over near-copy groups where it is a mean over
+rows. How the gate uses them is told in [how improvement is judged](../judging.md)."""
 
 
 def metrics_page() -> str:

@@ -9,9 +9,9 @@ from servers.core.task import Choice, Derived, Dimension, GateRules, KeywordRule
 
 HEAD = ("key", "value", "default", "meaning")
 CONFIGURATION = """\
-Settings stand in `etude.toml` in the folder where a command is typed, or in the file that `--config` names. All of them are
-optional, a flag wins over the file, and an unknown key is an error that names the known ones. Secrets are never settings:
-keys come from the environment ([going online](../online.md))."""
+Settings stand in `etude.toml` in the folder where a command is typed, or in the file that `--config` names. All of
+them are optional, a flag wins over the file, and an unknown key is an error that names the known ones. Secrets are
+never settings: keys come from the environment ([going online](../online.md))."""
 ENVIRONMENT = """\
 | variable | what it switches on |
 |---|---|
@@ -22,10 +22,10 @@ ENVIRONMENT = """\
 | `HF_TOKEN` | Hugging Face Jobs and the Hub |
 | `NO_COLOR` | no colours on a terminal |"""
 TASK = """\
-A task says which numbers are read from a text, on which scale, and what counts as good enough. It is one TOML file, named
-with `--task FILE`. The [tutorial](../tutorials/own-task.md) writes one in twenty lines; the built-in one is
-[kotone.toml](../../servers/core/tasks/kotone.toml), and [trails](../../examples/trails/task.toml) is another. A key without
-a default has to be there; an unknown key is an error."""
+A task says which numbers are read from a text, on which scale, and what counts as good enough. It is one TOML file,
+named with `--task FILE`. The [tutorial](../tutorials/own-task.md) writes one in twenty lines; the built-in one is
+[kotone.toml](../../servers/core/tasks/kotone.toml), and [trails](../../examples/trails/task.toml) is another. A key
+without a default has to be there; an unknown key is an error."""
 
 
 def configuration_page() -> str:
@@ -43,7 +43,8 @@ def configuration_page() -> str:
 def task_page() -> str:
     tables: list[tuple[str, type[BaseModel]]] = [
         ("[scale]", Scale), ("[[dimensions]]", Dimension), ("[[keywords]]", KeywordRule), ("[gate]", GateRules),
-        ("[augment]", Recipe), ("[layout]", Layout), ("[derived]", Derived), ("An entry of a list in [derived]", Choice),
+        ("[augment]", Recipe), ("[layout]", Layout), ("[derived]", Derived),
+        ("An entry of a list in [derived]", Choice),
     ]  # fmt: skip
     inner = {"`dimensions`", "`keywords`"}
     parts = [TASK, "## At the top", table(HEAD, [row for row in keys_of(Task) if row[0] not in inner])]

@@ -12,10 +12,11 @@ from docs.generate.page import page, table
 from servers.catalogue import all_servers, all_tools, changes
 
 OPENING = """\
-Every tool of every server, as `tools/list` gives it. `etude tools` prints the same list in a terminal, and
-`etude tools --json` the full schemas. An argument in **bold** has to be given. *Changes* says what a tool may do to files:
+Every tool of every server, as `tools/list` gives it. `etude tools` prints the same list in a terminal, and `etude
+tools --json` the full schemas. An argument in **bold** has to be given. *Changes* says what a tool may do to files:
 *nothing*, *writes* (the same call again changes nothing more), or *takes away*; *reaches out* means that it may use a
-service, where one is set up. A refusal is an answer with `isError`, in one line that names the call to make instead."""
+service, where one is set up. A refusal is an answer with `isError`, in one line that names the call to make
+instead."""
 
 
 def tools_page() -> str:

@@ -1,8 +1,9 @@
 """The code blocks of a page, and which of them are typed by the test.
 
-A block in `bash` is typed as it stands. A block in `console` is a session: a line that begins with `$ ` is typed (a line
-that ends in a backslash goes on), and the lines below it have to come, in this order, in what it says; `…` in them stands
-for anything, and a line that is only `…` for any lines. A block that is not typed says why in a comment on the line above:
+A block in `bash` is typed as it stands. A block in `console` is a session: a line that begins with `$ ` is typed (a
+line that ends in a backslash goes on), and the lines below it have to come, in this order, in what it says; `…` in
+them stands for anything, and a line that is only `…` for any lines. A block that is not typed says why in a comment
+on the line above:
 
     <!-- not run: needs an account -->
 
