@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.documents.fences import ROOT, Block, missing_line
 
-LIMIT_S = 300
+LIMIT_S = 600
 SECRETS = ("MISTRAL_API_KEY", "MISTRAL_SERVER_URL", "WANDB_API_KEY", "HF_TOKEN")
 
 
