@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.fences import OTHERS, ROOT, TYPED, blocks, missing_line, pages
+from tests.documents.fences import OTHERS, ROOT, TYPED, Block, Command, blocks, missing_line, pages
 from tests.documents.links import anchors, markdown_files, problem, targets
+from tests.documents.typing import type_page
 
 TYPED_OUTSIDE = re.compile(r"^ {4,}(?:\S+=\S+ )?(?:\$ |\.venv/bin/|make |etude |npx |git clone |export )", re.MULTILINE)
 
@@ -70,3 +71,20 @@ def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path):
     assert problem(page, "docs") == "leads to a folder; name its README"
     assert problem(page, "http://example.org") == "not a plain https address"
     assert "the-verdict" in anchors(ROOT / "docs" / "judging.md")
+
+
+def test_a_page_that_does_not_do_what_it_says_is_seen(tmp_path: Path):
+    """Ours: the shell's state goes on from block to block; wrong words and a failing command are told with the line."""
+    words = ["call() { echo 7 $1; }; cd sub", "call rows", "no-such-word", "echo on"]
+    commands = [Command(text, ("8 rows",) if text == "call rows" else ()) for text in words]
+    (tmp_path / "sub").mkdir()
+    page = [Block("page.md", 10 + n, "bash", one.text, commands=(one,)) for n, one in enumerate(commands)]
+
+    typed = type_page(page, tmp_path, tmp_path / "home")
+
+    failed, differs = typed.problems
+    assert failed.startswith("page.md:12: exit code 127 of\nno-such-word")
+    assert differs.startswith("page.md:11: 'call rows' did not say '8 rows'; it said\n7 rows")
+    assert type_page([page[0], page[3]], tmp_path, tmp_path / "other").problems == []
+    lacking = Block("page.md", 1, "bash", "", needs="no-such-word", commands=(commands[2],))
+    assert type_page([lacking], tmp_path, tmp_path / "third").left_out == ["no-such-word"]
