@@ -1,5 +1,6 @@
 """Where the links of the Markdown files lead, as a Git host follows them: relative paths, and anchors of headings."""
 
+import os
 import re
 import sys
 import unicodedata
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.documents.fences import ROOT
+
+LEFT_OUT = {"_build", "__pycache__", "node_modules", "build", "dist"}
 
 _FENCED = re.compile(r"^ {0,3}(`{3,}).*?^ {0,3}\1\s*$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`+[^`]*`+")
@@ -17,13 +20,13 @@ _EXTERNAL = re.compile(r"https://[\w.-]+\.[a-z]{2,}(?:/[^\s<>\"]*)?|mailto:\S+@\
 
 def markdown_files() -> list[Path]:
     """Every Markdown file that people read; none that a run or an environment left behind."""
-    hidden = {"_build", "node_modules", "build", "dist"}
     found = []
-    for page in ROOT.rglob("*.md"):
-        parts = page.relative_to(ROOT).parts
-        is_run = parts[0] == "artifacts" and len(parts) > 2
-        if not is_run and not any(part.startswith(".") or part in hidden for part in parts):
-            found.append(page)
+    for folder, inner, names in os.walk(ROOT):
+        here = Path(folder)
+        inner[:] = [name for name in inner if not name.startswith(".") and name not in LEFT_OUT]
+        if here == ROOT / "artifacts":
+            inner.clear()
+        found += [here / name for name in names if name.endswith(".md")]
     return sorted(found)
 
 
