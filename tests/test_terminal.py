@@ -44,7 +44,7 @@ def test_a_run_of_five_cycles_closes_with_one_screen(tmp_path):
         "promoted", "held", "promoted", "undecided", "promoted", "promoted",
     ]  # fmt: skip
     assert {line.split()[0] for line in last if line.strip()} >= {
-        *DIMENSIONS,
+        *DIMENSIONS[:3],
         "champion's",
         "spent",
         "embedded",
