@@ -382,7 +382,7 @@ async def test_the_document_has_the_promised_shape(tmp_path):
     }  # fmt: skip
     assert list(document["cycles"][0]) == [
         "cycle", "verdict", "reason", "focus_dimensions", "champion_before", "champion_after", "diagnose", "gate",
-        "campaign", "brain", "seconds",
+        "campaign", "brain", "seconds", "wandb_report",
     ]  # fmt: skip
     assert list(document["cycles"][0]["diagnose"]) == [
         "constant", "rule", "student", "prompt", "teacher", "champion", "candidate",
