@@ -223,6 +223,7 @@ async def test_a_call_under_way_is_finished_before_the_server_stops_and_nothing_
 
         async def work() -> None:
             async with shed.client() as client:
+                await client.list_tools()  # or it would ask for them after the call, when the server is gone
                 answers.append(await client.call_tool("wait", {"seconds": 1.0}))
 
         async with anyio.create_task_group() as tasks:
