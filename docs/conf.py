@@ -4,8 +4,11 @@ The source folder is the repository, not `docs/`: the READMEs, the changelog and
 and a relative path means the same in both. Nothing is fetched: theme, search and pictures are on the disk.
 """
 
+import shutil
 import tomllib
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -38,3 +41,13 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e4f", "color-brand-content": "#0b6e4f"},
     "dark_css_variables": {"color-brand-primary": "#5fd3a6", "color-brand-content": "#5fd3a6"},
 }
+
+
+def setup(app: Sphinx) -> None:
+    """Keep the pictures where a page names them in HTML: light and dark ones are no Markdown."""
+    app.connect("build-finished", _with_pictures)
+
+
+def _with_pictures(app: Sphinx, error: Exception | None) -> None:
+    if error is None:
+        shutil.copytree(REPOSITORY / "docs" / "pictures", Path(app.outdir) / "docs" / "pictures", dirs_exist_ok=True)
