@@ -22,6 +22,7 @@ CYCLE = {
     "campaign",
     "brain",
     "seconds",
+    "wandb_report",
 }
 VERDICTS = {"promote", "hold", "undecided", "stopped"}
 CYCLE_FILES = {

@@ -24,6 +24,7 @@ from tests.test_agent_cli import house
 from tests.wandb_world import KEY
 
 READS = ["query_wandb_tool", "count_weave_traces_tool", "query_weave_traces_tool"]
+USED = [*READS, "create_wandb_report_tool"]
 WITH_KEY = {"WANDB_API_KEY": KEY}
 
 
@@ -51,7 +52,7 @@ def test_the_official_server_is_asked_where_there_is_a_key(
     assert (None if chosen is None else chosen.place) == place
     if isinstance(chosen, Http):
         assert chosen.headers == {"Authorization": f"Bearer {KEY}"}
-    assert chosen is None or (chosen.only == READS and KEY in chosen.secrets)
+    assert chosen is None or (chosen.only == USED and KEY in chosen.secrets)
 
 
 def test_the_local_server_gets_the_key_the_addresses_and_nothing_else():
@@ -110,7 +111,7 @@ def test_only_the_tools_that_a_cycle_needs_are_taken_from_it(
 
     shown = capsys.readouterr()
     assert code == 0, shown.err
-    assert all(tool in shown.out for tool in READS) and "get_job" not in shown.out and "report" not in shown.out
+    assert all(tool in shown.out for tool in USED) and "get_job" not in shown.out
     assert KEY not in shown.out + shown.err
 
 
@@ -123,7 +124,8 @@ def test_a_failing_server_stops_the_run_before_it_spends_and_the_same_command_go
     )
 
     assert run(["cycle", "--cycles", "1", *where]) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
+    said, then = capsys.readouterr().err.splitlines()[-2:]
+    assert then.startswith("next: etude cycle --cycles 1")
     assert said.startswith(
         "etude: step 'read back', tool count_weave_traces_tool: W&B MCP: 403 Client Error: Forbidden"
     )
