@@ -1,6 +1,7 @@
 """All servers over HTTP, with the real SDK's client: where each is, what they are together, and who sees what."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from mcp import Client, MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.types import PromptReference
+from mcp.types import PromptReference, ToolAnnotations
 
 from servers.catalogue import all_tools
 from servers.core.backends import STAND_IN
+from servers.network import sessions, traffic
 from tests.network_world import BOTH, HELLO, READER, SECRET, open_house, open_shed, said
 from tests.workshop import Workshop, call, refusal
 
@@ -268,3 +270,77 @@ async def test_streams_end_when_the_server_stops(tmp_path: Path):
                 await shed.stopped.wait()
 
     assert ended == [200]
+
+
+async def test_who_may_only_read_takes_no_room_from_who_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Bug: a hundred sessions that the read-only token opened and left kept the other token out for half an hour."""
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    async with open_shed(tmp_path, clockwork(), environment=BOTH) as shed:
+        left = [(await shed.ask(token=READER)).status_code for _ in range(12)]
+        kept = await shed.ask(token=SECRET)
+
+    assert {kept.status_code, *left} == {200}
+
+
+async def test_of_the_sessions_that_a_client_left_the_longest_unused_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: a client that connected anew each time, and never ended a session, was locked out after the hundredth."""
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 2)
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    async with open_shed(tmp_path, clockwork()) as shed:
+
+        async def opened() -> dict[str, str]:
+            return {"mcp-session-id": (await shed.ask()).headers["mcp-session-id"]}
+
+        first, second = await opened(), await opened()
+        await shed.ask(ping, headers=first)
+        third = await opened()
+        answers = [(await shed.ask(ping, headers=one)).status_code for one in (first, second, third)]
+
+    assert answers == [200, 404, 200]
+
+
+async def test_a_session_in_use_does_not_give_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: a call under way, or a client that listens, is not thrown out for somebody who comes later."""
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
+    wait = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "wait", "arguments": {"seconds": 1}}}
+    async with open_shed(tmp_path, clockwork()) as shed:
+        session = {"mcp-session-id": (await shed.ask()).headers["mcp-session-id"]}
+        answers: list[str] = []
+
+        async def working() -> None:
+            answers.append((await shed.ask(wait, headers=session)).text)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(working)
+            with anyio.fail_after(10):
+                while not shed.entrance.traffic.calls:
+                    await anyio.sleep(0.01)
+            late = await shed.ask()
+
+    assert late.status_code == 503 and "waited" in answers[0]
+
+
+async def test_who_may_only_read_can_keep_half_of_the_server_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ours: whoever has the lesser token, and holds all that it can get, leaves room for the other."""
+    monkeypatch.setattr(traffic, "MAX_REQUESTS", 2)
+    server, released = clockwork(), anyio.Event()
+
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
+    async def hold() -> str:
+        await released.wait()
+        return "done"
+
+    hold_it = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "hold", "arguments": {}}}
+    async with open_shed(tmp_path, server, environment=BOTH) as shed:
+        session = {"mcp-session-id": (await shed.ask(token=READER)).headers["mcp-session-id"]}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(shed.ask, hold_it, token=READER, headers=session))
+            with anyio.fail_after(10):
+                while not shed.entrance.traffic.calls:
+                    await anyio.sleep(0.01)
+            answers = {token: (await shed.ask(token=token)).status_code for token in (READER, SECRET)}
+            released.set()
+
+    assert answers == {READER: 503, SECRET: 200}

@@ -19,12 +19,15 @@ from servers.network.probes import Probes
 from servers.network.rates import Rates
 from servers.network.refused import Refused
 from servers.network.request_log import Line
+from servers.network.sessions import Sessions
 from servers.network.tokens import Role, Tokens
 from servers.network.traffic import STOPPING, Traffic
 
 logger = logging.getLogger(__name__)
 
 ALLOWED = "DELETE, GET, POST"
+SESSION = "mcp-session-id"
+OPEN = "initialize"  # the request of the older protocols that opens a session
 LISTEN = "subscriptions/listen"  # the request of the newest protocol whose answer is a stream without end
 BODY_LIMIT_S = 30.0
 BURST, PER_S = 240, 40.0  # of one token at one address: a cycle is 70 calls, an agent makes some 20 a second
@@ -39,6 +42,7 @@ class Mounted:
     manager: StreamableHTTPSessionManager
     readable: frozenset[str]
     """Its tools that change nothing."""
+    sessions: Sessions
 
 
 @dataclass
@@ -95,19 +99,24 @@ class Entrance:
         if wait_s := self.rates.wait_s(f"{line.role} {line.client}"):
             raise Refused(429, TOO_OFTEN.format(wait_s), {"Retry-After": str(wait_s)})
         is_stream = scope["method"] == "GET"
-        self.traffic.refuse_more(is_stream)
+        self.traffic.refuse_more(role, is_stream)
         body = Body(b"", None)
         if not is_stream:
-            with self.traffic.request(is_stream=False):
+            with self.traffic.request(role, is_stream=False):
                 body = await read_body(headers, receive, BODY_LIMIT_S)
             line.message = " ".join(word for word in (body.method, body.tool) if word)
             refuse_change(role, body, mounted.readable)
             is_stream = body.method == LISTEN
-            self.traffic.refuse_more(is_stream, body.method)
+            self.traffic.refuse_more(role, is_stream, body.method)
         if role is not None:
             scope = {**scope, "user": bearer(role)}
-        with self.traffic.request(is_stream) as waiting:
+        session_id = headers.get(SESSION)
+        if session_id is None and body.method == OPEN:
+            await mounted.sessions.make_room(role)
+        with self.traffic.request(role, is_stream) as waiting, mounted.sessions.used(session_id, role):
             await mounted.manager.handle_request(scope, body.replayed(receive), answer.send)
+        if answer.session_id is not None and session_id is None:
+            mounted.sessions.note(answer.session_id, role)
         if waiting.cancelled_caught and not answer.is_begun:
             raise Refused(503, STOPPING, {"Connection": "close"})
         if waiting.cancelled_caught:
@@ -159,10 +168,13 @@ class _Answer:
         self._send, self.line = send, line
         self.added: list[tuple[bytes, bytes]] = [(b"x-content-type-options", b"nosniff")]
         self.is_begun = self._is_whole = False
+        self.session_id: str | None = None
+        """Of the session that the answer is in, where it went well."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.is_begun, self.line.status = True, message["status"]
+            self.session_id = Headers(raw=message.get("headers", [])).get(SESSION) if message["status"] < 400 else None
             message = {**message, "headers": [*message.get("headers", []), *self.added]}
         elif message["type"] == "http.response.body":
             self._is_whole = not message.get("more_body", False)

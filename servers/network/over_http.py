@@ -21,14 +21,14 @@ from servers.network.permission import readable_tools, show_readable
 from servers.network.probes import Probes
 from servers.network.rooms import ALL, build, names
 from servers.network.serving import House, run
+from servers.network.sessions import MAX_SESSIONS, Sessions
 from servers.network.telling import greeting
 from servers.network.together import Together
 from servers.network.tokens import TOKEN, Tokens, read_tokens
-from servers.network.traffic import Traffic
+from servers.network.traffic import MAX_REQUESTS, Traffic
 from servers.room import log_plainly
 
 SESSION_IDLE_S = 30 * 60.0
-MAX_SESSIONS = 100  # of one server, with clients of the older protocols; the newest has none
 # `entrance` has looked at Host and Origin before.
 LOOKED_AT = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
@@ -105,11 +105,12 @@ async def entrance_to(
         # For the session manager that it makes; its own routes would redirect to a path that a proxy does not know.
         server.streamable_http_app(
             session_idle_timeout=session_idle_s,
-            max_sessions=MAX_SESSIONS,
+            max_sessions=2 * (MAX_SESSIONS + MAX_REQUESTS),  # never reached: `sessions` makes room before
             max_request_body_size=MAX_BYTES,
             transport_security=LOOKED_AT,
         )
-        mounted[path] = Mounted(server.session_manager, await readable_tools(server))
+        manager = server.session_manager
+        mounted[path] = Mounted(manager, await readable_tools(server), Sessions(manager))
     return Entrance(mounted, hosts, proxies, tokens, Probes(settings, traffic), traffic)
 
 

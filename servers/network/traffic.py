@@ -8,6 +8,7 @@ import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 from servers.network.refused import Refused
+from servers.network.tokens import Role
 
 MAX_REQUESTS = 32  # at once; a tool takes a thread, and two of them wait for the same lock anyway
 MAX_STREAMS = 128  # of clients that only listen
@@ -23,8 +24,8 @@ class Traffic:
         self.is_closing = False
         self.calls = 0
         """Tools at work; one goes on where its client has left."""
-        self._requests: set[anyio.CancelScope] = set()
-        self._streams: set[anyio.CancelScope] = set()
+        self._requests: dict[anyio.CancelScope, Role | None] = {}
+        self._streams: dict[anyio.CancelScope, Role | None] = {}
         self._changed = anyio.Event()
 
     async def on_message(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -38,10 +39,11 @@ class Traffic:
             self.calls -= 1
             self._change()
 
-    def refuse_more(self, is_stream: bool, method: str | None = None) -> None:
-        """Refuse a request for which there is no room.
+    def refuse_more(self, role: Role | None, is_stream: bool, method: str | None = None) -> None:
+        """Refuse a request for which there is no room; a token that may only read has half of it.
 
         Args:
+            role: Of the bearer.
             is_stream: Whether its client only listens.
             method: Of the protocol, where the request was read. A server that is closing still says what clients ask
                 about work under way.
@@ -51,23 +53,26 @@ class Traffic:
         """
         if self.is_closing and (is_stream or method in NEW_WORK):
             raise Refused(503, STOPPING, {"Retry-After": "5", "Connection": "close"})
-        if len(self._streams) >= MAX_STREAMS if is_stream else len(self._requests) >= MAX_REQUESTS:
+        among, most = (self._streams, MAX_STREAMS) if is_stream else (self._requests, MAX_REQUESTS)
+        reading = sum(1 for one in among.values() if one == "read-only")
+        if len(among) >= most or (role == "read-only" and reading >= most // 2):
             raise Refused(503, BUSY, {"Retry-After": "1"})
 
     @contextmanager
-    def request(self, is_stream: bool) -> Iterator[anyio.CancelScope]:
+    def request(self, role: Role | None, is_stream: bool) -> Iterator[anyio.CancelScope]:
         """A request under way; its scope is cancelled where it is not waited for.
 
         Args:
+            role: Of the bearer.
             is_stream: Whether its client only listens, so that it ends when the server wants it to.
         """
         among = self._streams if is_stream else self._requests
         with anyio.CancelScope() as scope:
-            among.add(scope)
+            among[scope] = role
             try:
                 yield scope
             finally:
-                among.discard(scope)
+                among.pop(scope, None)
                 self._change()
 
     def close(self) -> None:
