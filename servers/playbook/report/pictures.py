@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from servers.core.phrases import counted
 from servers.playbook.report import wording
 from servers.playbook.report.charts.amounts import Amount, amounts
 from servers.playbook.report.charts.bars import bars
@@ -113,7 +114,7 @@ def _slices(view: ReportView, key: str, title: str, slices: list[SliceShown]) ->
         Line(
             part.name,
             {role: _found(part.errors[role]) for role in ("constant", "champion", "candidate") if role in part.errors},
-            wording.plural(part.n, "row"),
+            counted(part.n, "row"),
         )
         for part in slices
     ]
