@@ -19,7 +19,8 @@ from servers.playbook.draft_figures import (
     results_in_words,
 )
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import CycleShown, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import CycleShown
 from servers.playbook.report.wording import estimate, headline, money, number, seconds, signed
 from servers.playbook.words import escaped, lesson, table
 

@@ -13,17 +13,9 @@ from servers.core.registry import Registry
 from servers.core.workspace import Workspace
 from servers.playbook.cycles import all_cycles
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import (
-    CurvePoint,
-    CurveShown,
-    CycleShown,
-    EdgeShown,
-    Estimate,
-    LineageShown,
-    LossPoint,
-    NodeShown,
-    VersionShown,
-)
+from servers.playbook.report.view_base import CycleShown, Estimate
+from servers.playbook.report.view_results import CurvePoint, CurveShown, LossPoint, VersionShown
+from servers.playbook.report.view_work import EdgeShown, LineageShown, NodeShown
 from servers.playbook.rounding import rounded
 
 ID_CHARS = 6  # of a digest: enough to tell a handful apart

@@ -14,7 +14,9 @@ from servers.playbook.report.charts.lineage import lineage
 from servers.playbook.report.charts.picture import Picture
 from servers.playbook.report.charts.radar import radar
 from servers.playbook.report.charts.scatter import Panel, scatter
-from servers.playbook.report.view import Estimate, ReportView, SliceShown
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import SliceShown
 
 
 @dataclass(frozen=True)

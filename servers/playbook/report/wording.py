@@ -1,7 +1,9 @@
 """Numbers as a reader meets them, and a cycle's verdict in one sentence."""
 
 from servers.core.phrases import counted
-from servers.playbook.report.view import Estimate, GateShown, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import GateShown
 
 UNKNOWN = "\N{EN DASH}"
 HEADINGS = {

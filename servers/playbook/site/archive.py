@@ -19,7 +19,7 @@ from servers.core.services import Services
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 from servers.playbook.cycles import all_cycles
-from servers.playbook.report.view import CycleShown
+from servers.playbook.report.view_base import CycleShown
 from servers.playbook.viewing_path import Path as CyclePath
 
 
