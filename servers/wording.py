@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from servers.core import phrases
 from servers.core.backends import Backends
 from servers.core.quotes import Quote
 from servers.core.words import cleaned, escaped_unseen
@@ -129,18 +130,9 @@ def lasting(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """'1 row', '2 rows'."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a stop at its end; a name like vector_mae keeps its spelling."""
-    text = plain(text)
-    if not text:
-        return ""
-    start = text if "_" in text.split()[0] else text[0].upper() + text[1:]
-    return start + ("" if start[-1] in ".!?…`" else ".")
+    """`text`, made plain, as a whole sentence."""
+    return phrases.sentence(plain(text))
 
 
 def names(words: Iterable[str], most: int = SHOWN_NAMES) -> str:

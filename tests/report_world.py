@@ -6,28 +6,31 @@ from xml.etree import ElementTree
 
 from servers.core.task import Dimension, GateRules, Scale
 from servers.playbook.report.view import (
-    ArmShown,
-    AugmentationShown,
     BackendShown,
-    CheckShown,
     ContextShown,
-    CycleShown,
     DatasetShown,
     DefinitionShown,
+    PlanShown,
+    ReportView,
+    ToolCalls,
+)
+from servers.playbook.report.view_base import CycleShown, Estimate
+from servers.playbook.report.view_results import (
+    ArmShown,
+    CheckShown,
     DiagnosisShown,
-    Estimate,
     FailureShown,
     GateShown,
+    Pairs,
+    PredictionsShown,
+    SignalShown,
+)
+from servers.playbook.report.view_work import (
+    AugmentationShown,
     LessonShown,
     NewExample,
-    Pairs,
-    PlanShown,
-    PredictionsShown,
     RemedyShown,
-    ReportView,
     SettingChange,
-    SignalShown,
-    ToolCalls,
     TrainingShown,
 )
 

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -21,6 +19,7 @@ from servers.core.services import Services
 from servers.core.workspace import Workspace
 from servers.playbook.site.site import Site
 from servers.playbook.site.web import application
+from tests.doubles.loopback import LoopbackServer
 from tests.judge_world import KOTONE, gate
 from tests.workshop import Workshop
 
@@ -58,21 +57,11 @@ def serving(folder: Path, *words: str, environment: Mapping[str, str] = MappingP
 @contextmanager
 def serving_here(folder: Path) -> Iterator[str]:
     """The same from a thread of this process, which takes no second to start."""
-    import uvicorn
-
-    workspace = Workspace(folder)
-    app = application(Site(workspace, KOTONE, Services()))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join(ENDS_WITHIN_S)
+    server = LoopbackServer(application(Site(Workspace(folder), KOTONE, Services())))
+    try:
+        yield server.start() + "/"
+    finally:
+        server.stop()
 
 
 def start(folder: Path, *words: str, environment: Mapping[str, str] = MappingProxyType({})) -> "subprocess.Popen[str]":

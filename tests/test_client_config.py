@@ -52,9 +52,12 @@ def mcp_json(text: str) -> Path:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("client", WITH_FILE)
+@pytest.mark.parametrize("client", ["claude-desktop", "vibe"])
 async def test_a_written_entry_starts_its_server(client: str, home: Path, capsys, monkeypatch):
-    """MCP: what stands in the file is a command that serves tools, from whatever folder it is started in."""
+    """MCP: what stands in the file is a command that serves tools, from whatever folder it is started in.
+
+    One client of each form of command; the next test holds the others to the same one.
+    """
     monkeypatch.setenv("MISTRAL_API_KEY", SECRET)
     keys = home / "keys.env"
     keys.write_text(f"# mine\nOTHER=x\nexport MISTRAL_API_KEY='{SECRET}'\n")
@@ -74,6 +77,19 @@ async def test_a_written_entry_starts_its_server(client: str, home: Path, capsys
     assert f"--artifacts={Path('a').resolve()}" in entry["args"]
     shown = capsys.readouterr()
     assert SECRET not in shown.out + shown.err + Path("c.conf").read_text()
+
+
+@pytest.mark.parametrize("client", WITH_FILE)
+def test_every_client_is_given_the_same_command(client: str, capsys):
+    """Ours: so that a server is the same whoever starts it."""
+    commands = []
+    for one in ("claude-desktop", client):
+        assert run([one, "--each", "--write", "--file", f"{one}.conf", "--artifacts", "a"]) == 0
+        entry = parsed(one, Path(f"{one}.conf").read_text())["etude-playbook"]
+        command = entry["command"]
+        commands.append([*(command if isinstance(command, list) else [command]), *entry["args"]])
+
+    assert commands[0] == commands[1]
 
 
 def test_blanks_in_a_path_stay_in_it(home: Path, monkeypatch):

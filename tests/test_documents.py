@@ -39,6 +39,20 @@ def test_every_command_is_run_by_a_test_or_says_why_not():
     assert hidden == []
 
 
+@pytest.mark.parametrize("folder", ["agent", "servers", "training_jobs", "tests"])
+def test_the_readme_of_a_folder_names_what_is_in_it_and_nothing_else(folder: str):
+    """Ours: whoever takes over finds the right room at once."""
+    text = (ROOT / folder / "README.md").read_text("utf-8")
+    tree = "\n".join(re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    named = {name.replace("<room>", "*") for name in re.findall(r"[\w*<>/]+\.py\b", tree)}
+    files = [file.relative_to(ROOT / folder) for file in (ROOT / folder).rglob("*.py")]
+    modules = {file for file in files if len(file.parts) == 1 and not file.stem.startswith("__")}
+
+    assert {name for name in named if not any(file.match(name) for file in files)} == set()
+    assert {module.name for module in modules if not any(module.match(name) for name in named)} == set()
+    assert {file.parts[0] for file in files if len(file.parts) > 1 and f"{file.parts[0]}/" not in tree} == set()
+
+
 def test_every_page_of_the_site_is_named_for_those_who_read_on_a_git_host():
     """Ours: docs/README.md is the index there, docs/index.md on the site."""
     listed = {(ROOT / "docs" / target).resolve() for target in targets(ROOT / "docs" / "README.md")}

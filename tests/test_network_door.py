@@ -164,8 +164,8 @@ async def test_a_read_only_token_reads_everything_and_changes_nothing(tmp_path: 
     async with open_shed(tmp_path, shed_server(), environment=BOTH) as shed:
         async with shed.client(token=READER) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == []
-            assert (await client.read_resource("shed://shelf")).contents[0].text == "a hammer"  # type: ignore[union-attr]
-            assert (await client.get_prompt("tidy")).messages[0].content.text == "tidy up"  # type: ignore[union-attr]
+            assert (await client.read_resource("shed://shelf")).contents[0].text == "a hammer"
+            assert (await client.get_prompt("tidy")).messages[0].content.text == "tidy up"
         opened = await shed.ask(token=READER)
         session = {"mcp-session-id": opened.headers["mcp-session-id"]}
         answer = await shed.ask(CALL, token=READER, headers=session)

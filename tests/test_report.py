@@ -13,18 +13,10 @@ from pydantic import ValidationError
 
 from servers.core.task import Dimension, GateRules, Scale
 from servers.playbook.report.render import render_html
-from servers.playbook.report.view import (
-    BackendShown,
-    CycleShown,
-    DatasetShown,
-    Estimate,
-    LessonShown,
-    Pairs,
-    PlanShown,
-    PredictionsShown,
-    RemedyShown,
-    ToolCalls,
-)
+from servers.playbook.report.view import BackendShown, DatasetShown, PlanShown, ToolCalls
+from servers.playbook.report.view_base import CycleShown, Estimate
+from servers.playbook.report.view_results import Pairs, PredictionsShown
+from servers.playbook.report.view_work import LessonShown, RemedyShown
 from tests.report_world import (
     NEW,
     POLES,

@@ -10,22 +10,17 @@ import pytest
 import vl_convert
 
 from servers.playbook.report.render import render_html
-from servers.playbook.report.view import (
-    BudgetShown,
-    CostShown,
+from servers.playbook.report.view import BudgetShown, ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import (
     CurvePoint,
     CurveShown,
     DifferenceShown,
-    EdgeShown,
-    Estimate,
-    LineageShown,
     LossPoint,
-    NodeShown,
-    ReportView,
     SliceShown,
-    TimeShown,
     VersionShown,
 )
+from servers.playbook.report.view_work import CostShown, EdgeShown, LineageShown, NodeShown, TimeShown
 from tests.report_world import (
     OLD,
     POLES,

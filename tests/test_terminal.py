@@ -26,7 +26,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*3[0-7][0-9;]*m")
 
 
 def terminal(words: list[str], **options: object) -> Terminal:
-    return Terminal([*ETUDE, *words], folder=ROOT, **options)  # type: ignore[arg-type]
+    return Terminal([*ETUDE, *words], folder=ROOT, **options)
 
 
 def test_a_run_of_five_cycles_closes_with_one_screen(tmp_path):
@@ -174,7 +174,7 @@ async def test_what_a_server_says_of_its_progress_reaches_the_board(tmp_path: Pa
         desk = Desk(sessions, Ledger(tmp_path), Progress(io.StringIO()))
         with desk.step("measure") as step:
             reached = step.reached
-            step.reached = lambda *what: (seen.append(what), reached(*what))  # type: ignore[method-assign,assignment,func-returns-value]
+            step.reached = lambda *what: (seen.append(what), reached(*what))
             await desk.do("read_rows", {})
             assert step.share == 0.5
 

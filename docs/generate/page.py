@@ -48,7 +48,7 @@ def inner_model(field: FieldInfo) -> type[BaseModel] | None:
 def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]
+    value = field.default_factory() if field.default_factory else field.default
     if value is None:
         return ""
     return f"`{json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)}`"

@@ -9,12 +9,12 @@ from servers.augment.results import (
     ExampleRow,
     Published,
 )
+from servers.core.phrases import counted
 from servers.wording import (
     Link,
     Said,
     bullets,
     call,
-    counted,
     fitting,
     names,
     number,

@@ -113,16 +113,21 @@ def document(workspace: Workspace, cycle: str, name: str, made_by: str) -> dict[
     Raises:
         ValueError: it is not there yet.
     """
-    path = workspace.cycle_dir(cycle) / name
-    if not path.exists():
+    value = document_so_far(workspace, cycle, name)
+    if value is None:
         raise ValueError(f"{cycle} has no {name} yet; call {made_by} first")
-    value: dict[str, Any] = read_json(path)
+    return value
+
+
+def document_so_far(workspace: Workspace, cycle: str, name: str) -> dict[str, Any] | None:
+    """The same; None while no tool has written it."""
+    path = workspace.cycle_dir(cycle) / name
+    value: dict[str, Any] | None = read_json(path) if path.exists() else None
     return value
 
 
 def verdict_of(workspace: Workspace, cycle: str) -> dict[str, Any] | None:
     """What may be shown of the cycle's verdict; None before it, and where the candidate was not fit to be judged."""
-    path = workspace.cycle_dir(cycle) / "gate.json"
-    gate: dict[str, Any] | None = read_json(path) if path.exists() else None
+    gate = document_so_far(workspace, cycle, "gate.json")
     # A promotion has no failed check, and of another verdict only those are told that look at no error.
     return None if gate is None or any(check["passed"] is False for check in gate["checks"]) else gate

@@ -26,6 +26,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_between(start: str, end: str) -> float:
+    """From one such time to a later one; never below 0, for a clock may be set back."""
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+
+
 def plain(value: Any) -> Any:
     """`value` with models turned into dicts, ready for `json`."""
     if isinstance(value, BaseModel):

@@ -14,10 +14,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
-from servers.core.disk import now, open_or_create, read_json, write_json
+from servers.core.disk import now, open_or_create, read_json, seconds_between, write_json
 from servers.core.job_files import (
     CANCELLED,
     LOG,
@@ -273,7 +272,7 @@ def _settle(folder: Path) -> None:
 
 
 def _status(folder: Path, spec: JobSpec, state: State, progress: Progress) -> JobStatus:
-    seconds = _seconds_between(progress.started_at, progress.updated_at if progress.state in ENDED else now())
+    seconds = seconds_between(progress.started_at, progress.updated_at if progress.state in ENDED else now())
     model: str | None = None
     models: list[str] = []
     if state == "succeeded":
@@ -346,7 +345,3 @@ def _log_of(folder: Path, attempt: int) -> list[str]:
     """What an attempt has written, without empty lines."""
     log = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).exists() else ""
     return [line.strip() for line in log.rpartition(log_header(attempt))[2].splitlines()[1:] if line.strip()]
-
-
-def _seconds_between(start: str, end: str) -> float:
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())

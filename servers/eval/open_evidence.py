@@ -6,9 +6,8 @@ import numpy as np
 
 from servers.core.answers import ServedBy
 from servers.core.arms import ConstantArm, RuleArm
-from servers.core.cycle_files import Opening
+from servers.core.cycle_files import Opening, document_so_far
 from servers.core.dataset import Card, DatasetStore, Example
-from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.fitness import Fitness
 from servers.core.models import Gone, trained_model
@@ -101,8 +100,7 @@ class OpenEvidence:
 
         Nothing where no new row came of the aim: a candidate of another recipe was not made for these dimensions.
         """
-        path = self._workspace.cycle_dir(cycle) / "augmentation_spec.json"
-        spec = read_json(path) if path.exists() else None
+        spec = document_so_far(self._workspace, cycle, "augmentation_spec.json")
         if spec is None or (spec["outcome"] is not None and spec["outcome"]["added"] == 0):
             return []
         return list(spec["focus_dimensions"])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from servers.core.campaign import CampaignResult, WayResult
 from servers.core.diagnosis import Diagnosis
 from servers.core.diagnosis.findings import DimensionDiagnosis
+from servers.core.phrases import counted
 from servers.eval.asking import Sampled
 from servers.eval.comparing import ComparedCandidate, ModelComparison
 from servers.eval.results import EvaluationResult, Failure, Failures, PreparedDataset, TaskDescription
@@ -14,7 +15,6 @@ from servers.wording import (
     Said,
     bullets,
     call,
-    counted,
     embedded,
     fitting,
     interval,

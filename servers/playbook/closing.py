@@ -15,7 +15,7 @@ from servers.playbook.facts import Facts, facts_of
 from servers.playbook.failure_cases import write_failure_cases
 from servers.playbook.outlook import next_cycle
 from servers.playbook.papers import before_after_csv, decision_log, decisions_of
-from servers.playbook.report.view import Outcome
+from servers.playbook.report.view_base import Outcome
 from servers.playbook.reprints import page_of
 from servers.playbook.viewing import view_of
 from servers.playbook.wandb_report import note

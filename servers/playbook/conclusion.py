@@ -9,7 +9,7 @@ from servers.core.jobs import ENDED
 from servers.core.wire import Wire
 from servers.core.words import cleaned
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import Outcome, Role
+from servers.playbook.report.view_base import Outcome, Role
 
 BASELINES: tuple[Role, ...] = ("constant", "rule", "student", "prompt", "teacher")
 ROLES: tuple[Role, ...] = (*BASELINES, "champion", "candidate")

@@ -7,6 +7,7 @@ it stands. Texts and names from data are escaped.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from servers.core.phrases import counted, sentence
 from servers.playbook.book import PROVES_NOTHING
 from servers.playbook.draft_figures import (
     WORDS_CHARS,
@@ -18,8 +19,9 @@ from servers.playbook.draft_figures import (
     results_in_words,
 )
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import CycleShown, ReportView
-from servers.playbook.report.wording import estimate, headline, money, number, plural, seconds, sentence, signed
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import CycleShown
+from servers.playbook.report.wording import estimate, headline, money, number, seconds, signed
 from servers.playbook.words import escaped, lesson, table
 
 MOST_CYCLES = 60
@@ -83,7 +85,7 @@ def report_draft(view: ReportView, facts: Facts, decisions: Sequence[Sequence[st
 
 def _goal(view: ReportView, champion: str) -> str:
     return (
-        f"A model reads {plural(len(view.names), 'number')} ({escaped(', '.join(view.names), WORDS_CHARS)}) from a "
+        f"A model reads {counted(len(view.names), 'number')} ({escaped(', '.join(view.names), WORDS_CHARS)}) from a "
         f"text, and answers in strict JSON. {escaped(champion)} was in service; the goal was a candidate that is "
         "better on the sealed rows."
     )
@@ -173,7 +175,7 @@ def _evidence(view: ReportView) -> list[str]:
     if view.context is None:
         return ["None was recorded."]
     if not view.remedies:
-        return [f"{plural(view.context.failures, 'failure')} recorded, none remedied."]
+        return [f"{counted(view.context.failures, 'failure')} recorded, none remedied."]
     rows = [
         [
             escaped(remedy.trace_url or remedy.trace),

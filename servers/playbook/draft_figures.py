@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from servers.core.phrases import counted, sentence
 from servers.playbook.book import PROVES_NOTHING
-from servers.playbook.report.view import ArmShown, FailureShown, ReportView, SliceShown
-from servers.playbook.report.wording import estimate, figure, interval, number, percent, plural, sentence, signed
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_results import ArmShown, FailureShown, SliceShown
+from servers.playbook.report.wording import estimate, figure, interval, number, percent, signed
 from servers.playbook.words import escaped, table
 
 WORDS_CHARS = 1000
@@ -64,7 +66,7 @@ def gate_in_words(view: ReportView) -> Iterator[str]:
     left = "" if gate.level_left is None else f"; the next verdict may spend {gate.level_left:.4g}"
     yield (
         f"{escaped(gate.outcome)}: {escaped(sentence(gate.reason), WORDS_CHARS)} Verdict {gate.verdicts_asked or 1} of "
-        f"this split, {plural(gate.n, 'sealed row')}, level {gate.level:.4g}, difference {gain}{reach}{left}."
+        f"this split, {counted(gate.n, 'sealed row')}, level {gate.level:.4g}, difference {gain}{reach}{left}."
     )
     said = {True: "yes", False: "no", None: "does not apply"}
     yield table(
@@ -78,7 +80,7 @@ def hard_cases_in_words(view: ReportView) -> Iterator[str]:
         yield "No failures were recorded."
         return
     shown = view.failures[:MOST_FAILURES]
-    all_of_them = plural(len(view.failures), "failure")
+    all_of_them = counted(len(view.failures), "failure")
     yield f"The worst {len(shown)} of {all_of_them} of {escaped(view.failures_of)}, in points."
     header = ["text", "error", "by dimension: answer, target", "trace"]
     yield table(header, [_failure(failure) for failure in shown])

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from servers.core.cycle_files import Opening, opening, sampled_in
+from servers.core.cycle_files import Opening, document_so_far, opening, sampled_in
 from servers.core.dataset import Card, DatasetStore
-from servers.core.disk import read_json
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.families import family_worked_with
 from servers.core.jobs import JobStatus, JobStore
@@ -160,8 +159,7 @@ def facts_of(workspace: Workspace, cycle: str) -> Facts:
     evaluations = [e for e in EvaluationStore(workspace).all() if e.cycle == cycle]
 
     def document(name: str) -> Document:
-        path = workspace.cycle_dir(cycle) / name
-        return read_json(path) if path.exists() else None
+        return document_so_far(workspace, cycle, name)
 
     return Facts(
         opening=opened,

@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from servers.core.cycle_files import is_closed
-from servers.core.disk import read_json
+from servers.core.cycle_files import document_so_far, is_closed
 from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.words import escaped_unseen
@@ -168,9 +167,7 @@ def _uris(workspace: Workspace, state: CycleState) -> list[str]:
 
 
 def _summary(workspace: Workspace, cycle: str) -> dict[str, Any]:
-    path = workspace.cycle_dir(cycle) / "summary.json"
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
+    return document_so_far(workspace, cycle, "summary.json") or {}
 
 
 def _page(parts: Iterable[str]) -> str:

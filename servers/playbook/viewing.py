@@ -17,17 +17,9 @@ from servers.playbook.conclusion import ROLES, by_role
 from servers.playbook.cycles import all_cycles
 from servers.playbook.facts import Facts
 from servers.playbook.outlook import Plan
-from servers.playbook.report.view import (
-    ArmShown,
-    BackendShown,
-    CheckShown,
-    DatasetShown,
-    DefinitionShown,
-    GateShown,
-    PlanShown,
-    ReportView,
-    Role,
-)
+from servers.playbook.report.view import BackendShown, DatasetShown, DefinitionShown, PlanShown, ReportView
+from servers.playbook.report.view_base import Role
+from servers.playbook.report.view_results import ArmShown, CheckShown, GateShown
 from servers.playbook.viewing_costs import budget_shown, costs_shown, ledger_shown, times_shown
 from servers.playbook.viewing_path import Path, curve_shown, estimate, loss_shown
 from servers.playbook.viewing_rows import DiagnoseRows

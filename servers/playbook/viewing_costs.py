@@ -7,7 +7,8 @@ from servers.core.budget import BudgetState
 from servers.core.disk import read_jsonl
 from servers.core.workspace import Workspace
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import BudgetShown, CostShown, TimeShown, ToolCalls
+from servers.playbook.report.view import BudgetShown, ToolCalls
+from servers.playbook.report.view_work import CostShown, TimeShown
 
 BEHIND_EVERY_TIME = "~"
 

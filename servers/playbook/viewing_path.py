@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from servers.core.cycle_files import Opening
+from servers.core.cycle_files import Opening, document_so_far
 from servers.core.dataset import Card, DatasetStore
-from servers.core.disk import read_json, read_jsonl
+from servers.core.disk import read_jsonl
 from servers.core.evaluations import Evaluation, EvaluationStore
 from servers.core.job_files import METRICS, TrainResult
 from servers.core.models import trained_model, trained_models
@@ -13,17 +13,9 @@ from servers.core.registry import Registry
 from servers.core.workspace import Workspace
 from servers.playbook.cycles import all_cycles
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import (
-    CurvePoint,
-    CurveShown,
-    CycleShown,
-    EdgeShown,
-    Estimate,
-    LineageShown,
-    LossPoint,
-    NodeShown,
-    VersionShown,
-)
+from servers.playbook.report.view_base import CycleShown, Estimate
+from servers.playbook.report.view_results import CurvePoint, CurveShown, LossPoint, VersionShown
+from servers.playbook.report.view_work import EdgeShown, LineageShown, NodeShown
 from servers.playbook.rounding import rounded
 
 ID_CHARS = 6  # of a digest: enough to tell a handful apart
@@ -99,9 +91,7 @@ class Path:
     def _summary(self, cycle: str, about_to_be: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if about_to_be is not None and about_to_be["cycle"] == cycle:
             return about_to_be
-        path = self._workspace.cycle_dir(cycle) / "summary.json"
-        found: Mapping[str, Any] | None = read_json(path) if path.exists() else None
-        return found
+        return document_so_far(self._workspace, cycle, "summary.json")
 
     def _of(self, dataset: str) -> list[Opening]:
         return [opened for opened in self._opened if opened.dataset == dataset]

@@ -12,14 +12,8 @@ from servers.core.statistics import Floats, Labels, compare
 from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.playbook.facts import Facts
-from servers.playbook.report.view import (
-    DifferenceShown,
-    Estimate,
-    Pairs,
-    PredictionsShown,
-    Role,
-    SliceShown,
-)
+from servers.playbook.report.view_base import Estimate, Role
+from servers.playbook.report.view_results import DifferenceShown, Pairs, PredictionsShown, SliceShown
 
 LENGTH_BINS, FEWEST_IN_A_BIN = 5, 8
 MOST_SOURCES = 12

@@ -12,18 +12,16 @@ from servers.core.workspace import Workspace
 from servers.playbook.book import Playbook
 from servers.playbook.facts import Facts
 from servers.playbook.prose import filled, sources_of
-from servers.playbook.report.view import (
+from servers.playbook.report.view import ContextShown
+from servers.playbook.report.view_results import DiagnosisShown, FailureShown, SignalShown
+from servers.playbook.report.view_work import (
     AugmentationShown,
     CampaignShown,
-    ContextShown,
-    DiagnosisShown,
     DroppedExample,
-    FailureShown,
     LessonShown,
     NewExample,
     RemedyShown,
     SettingChange,
-    SignalShown,
     TrainingShown,
     WayShown,
 )

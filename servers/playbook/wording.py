@@ -1,5 +1,6 @@
 """What the playbook server's tools know and wrote, in words. A cycle's next steps stand here as they can be called."""
 
+from servers.core.phrases import counted
 from servers.playbook.book import PROVES_NOTHING
 from servers.playbook.closing import Written
 from servers.playbook.context import FailureRecorded, Recorded
@@ -16,7 +17,6 @@ from servers.wording import (
     as_json,
     bullets,
     call,
-    counted,
     fitting,
     names,
     number,

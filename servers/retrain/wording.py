@@ -1,6 +1,7 @@
 """What the retrain server's tools planned, started and put into service, in words."""
 
 from servers.core.hub_repos import Uploaded
+from servers.core.phrases import counted
 from servers.core.registry import Move
 from servers.retrain.results import JobResult, Jobs, ModelEntry, Models, PlanResult, Service
 from servers.wording import (
@@ -8,7 +9,6 @@ from servers.wording import (
     Said,
     bullets,
     call,
-    counted,
     fitting,
     lasting,
     names,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from servers.playbook.report.charts.miss import miss
 from servers.playbook.report.charts.picture import Picture
-from servers.playbook.report.view import FailureShown, RemedyShown, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_results import FailureShown
+from servers.playbook.report.view_work import RemedyShown
 
 MOST_REMEDIED, MOST_OTHERS = 6, 6
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from servers.core.phrases import counted
 from servers.playbook.report import wording
 from servers.playbook.report.charts.amounts import Amount, amounts
 from servers.playbook.report.charts.bars import bars
@@ -13,7 +14,9 @@ from servers.playbook.report.charts.lineage import lineage
 from servers.playbook.report.charts.picture import Picture
 from servers.playbook.report.charts.radar import radar
 from servers.playbook.report.charts.scatter import Panel, scatter
-from servers.playbook.report.view import Estimate, ReportView, SliceShown
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import SliceShown
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _slices(view: ReportView, key: str, title: str, slices: list[SliceShown]) ->
         Line(
             part.name,
             {role: _found(part.errors[role]) for role in ("constant", "champion", "candidate") if role in part.errors},
-            wording.plural(part.n, "row"),
+            counted(part.n, "row"),
         )
         for part in slices
     ]

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from servers.core.phrases import counted, sentence
 from servers.core.words import cleaned
 from servers.playbook.report import wording
 from servers.playbook.report.cases import cases_of
@@ -33,15 +34,13 @@ def render_html(view: ReportView, navigation: str = "") -> str:
         view: All that it shows.
         navigation: Markup that stands above it where it is one of several pages.
     """
-    style = (HERE / "page.css").read_text(encoding="utf-8")
     return (
         environment()
         .get_template("page.html.j2")
         .render(
             navigation=Markup(navigation),
             view=view,
-            style=Markup(style),
-            style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+            **style_sheet(HERE / "page.css"),
             headline=wording.headline(view),
             pictures=pictures_of(view),
             cases=cases_of(view),
@@ -51,6 +50,13 @@ def render_html(view: ReportView, navigation: str = "") -> str:
             rough=max(view.digits - 1, 0),  # for one row's error, which is no mean
         )
     )
+
+
+@cache
+def style_sheet(*files: Path) -> dict[str, str]:
+    """What a page is styled by, and its hash for the policy."""
+    style = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    return {"style": Markup(style), "style_hash": b64encode(sha256(style.encode()).digest()).decode()}
 
 
 @cache
@@ -74,8 +80,8 @@ def environment() -> Environment:
         "money": wording.money,
         "p_value": wording.p_value,
         "time": wording.seconds,
-        "plural": wording.plural,
-        "sentence": wording.sentence,
+        "plural": counted,
+        "sentence": sentence,
         "quote": lambda text: cleaned(text[: 4 * QUOTE_CHARS], QUOTE_CHARS),
     }
     environment.globals["HEADINGS"] = wording.HEADINGS

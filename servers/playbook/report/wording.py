@@ -1,6 +1,9 @@
 """Numbers as a reader meets them, and a cycle's verdict in one sentence."""
 
-from servers.playbook.report.view import Estimate, GateShown, ReportView
+from servers.core.phrases import counted
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import GateShown
 
 UNKNOWN = "\N{EN DASH}"
 HEADINGS = {
@@ -70,21 +73,6 @@ def money(usd: float) -> str:
     return f"{number(usd, 2)} USD" if usd >= 0.01 else f"{usd:.2g} USD"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """'1 row', '2 rows'."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a stop at its end."""
-    text = text.strip()
-    if not text:
-        return ""
-    # A name like vector_mae keeps its spelling, also at the beginning.
-    start = text if "_" in text.split()[0] else text[0].upper() + text[1:]
-    return start + ("" if start[-1] in ".!?…" else ".")
-
-
 def headline(view: ReportView) -> str:
     """The verdict in one sentence, with its numbers where they may be shown."""
     this, gate = view.this, view.gate
@@ -99,7 +87,7 @@ def headline(view: ReportView) -> str:
 
 
 def _gain(gate: GateShown, digits: int) -> str:
-    rows = plural(gate.n, "sealed row")
+    rows = counted(gate.n, "sealed row")
     other = "the constant" if gate.champion == "constant" else "the champion"
     if gate.difference is None:
         return f"it is shown to be better than {other} on {rows}"

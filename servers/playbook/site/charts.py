@@ -7,7 +7,7 @@ from servers.playbook.report.charts.drawing import drawn, finite
 from servers.playbook.report.charts.journey import journey
 from servers.playbook.report.charts.picture import Picture, Table
 from servers.playbook.report.charts.spec import CANDIDATE, CARD, Spec, amount, layer, layered
-from servers.playbook.report.view import CycleShown
+from servers.playbook.report.view_base import CycleShown
 from servers.playbook.report.wording import number
 
 WIDTH, HEIGHT = 420, 220

@@ -30,7 +30,7 @@ def serve(site: Site, port: int, first: str, opens: bool) -> int:
     from servers.playbook.site.web import application
 
     try:
-        listening = _listening(port)
+        listening = socket.create_server((HOST, port), backlog=128)  # requests wait in it until the server is up
     except OSError as error:
         why = "is in use" if error.errno == 98 else f"cannot be used ({error.strerror})"
         print(f"etude: port {port} of {HOST} {why}; give another with --port, 0 for any free one", file=sys.stderr)
@@ -69,16 +69,3 @@ def write_site(site: Site, folder: Path) -> int:
         write_text(folder / file_of(key), html)
     print(folder / file_of(HOME))
     return code
-
-
-def _listening(port: int) -> socket.socket:
-    """A socket that takes requests, which wait until the server is up."""
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((HOST, port))
-        found.listen(128)
-    except BaseException:
-        found.close()
-        raise
-    return found

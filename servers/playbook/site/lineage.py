@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from servers.core.dataset import Card
 from servers.core.evaluations import Evaluation
+from servers.core.phrases import counted
 from servers.core.registry import CONSTANT, Move
 from servers.core.words import cleaned
 from servers.playbook.report.charts.drawing import short
-from servers.playbook.report.wording import HEADINGS, number, plural
+from servers.playbook.report.wording import HEADINGS, number
 from servers.playbook.site.addresses import Link
-from servers.playbook.site.shelf import CycleLine
+from servers.playbook.site.archive import CycleLine
 
 MOST = 60  # columns: the newest
 COLUMN, LEFT, RIGHT = 168, 104, 30
@@ -144,7 +145,7 @@ class _Lineage:
             return
         parent = self._cards.get(card.parent or "")
         more = "" if parent is None else f" ({card.rows.train - parent.rows.train:+d})"
-        rows = f"{plural(card.rows.train, 'row')}{more}"
+        rows = f"{counted(card.rows.train, 'row')}{more}"
         node = self._node(f"datasets/{self._dataset}/{version}", f"version {version}: {rows} to train on")
         self._box(node, x, DATA, "data", version[:8], rows)
         self._drawn[version] = x
@@ -212,5 +213,5 @@ class _Lineage:
         if line.candidate:
             said += f", candidate {line.candidate}"
         if card := self._cards.get(line.version_after or ""):
-            said += f" trained on version {card.fingerprint} with {plural(card.rows.train, 'row')}"
+            said += f" trained on version {card.fingerprint} with {counted(card.rows.train, 'row')}"
         return said + (f"; {move.model} in service from then on." if move else ".")

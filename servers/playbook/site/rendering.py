@@ -1,8 +1,6 @@
 """From what a page shows to HTML: the report's own style sheet and pieces, a bar that leads to the other pages."""
 
-from base64 import b64encode
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader
@@ -12,8 +10,8 @@ from servers import VERSION
 from servers.playbook.report import render
 from servers.playbook.reprints import page_of
 from servers.playbook.site.addresses import HOME, PLAYBOOK, Link
+from servers.playbook.site.archive import Archive
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import Shelf
 
 HERE = Path(__file__).parent
 
@@ -26,14 +24,12 @@ def page_html(page: Page, link: Link, is_served: bool) -> str:
         link: How it links to others.
         is_served: Whether a server answers: only then is there a form to search with.
     """
-    style = _style()
     values = {"title": page.title, "version": VERSION, "is_served": is_served, "link": link}
     return (
         _environment()
         .get_template(page.template)
         .render(
-            style=Markup(style),
-            style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+            **render.style_sheet(render.HERE / "page.css", HERE / "templates" / "site.css"),
             navigation=_bar(link, [], page.template),
             **values,
             **page.values,
@@ -41,19 +37,19 @@ def page_html(page: Page, link: Link, is_served: bool) -> str:
     )
 
 
-def cycle_html(shelf: Shelf, cycle: str, link: Link) -> str:
+def cycle_html(archive: Archive, cycle: str, link: Link) -> str:
     """The report of a cycle, with the bar above it.
 
     Raises:
         ValueError: nobody knows the cycle's task, or a file of it is damaged.
     """
-    line = shelf.line(cycle)
+    line = archive.line(cycle)
     assert line is not None  # the caller looked
     dataset = line.opening.dataset
-    task = shelf.task_of(dataset)
+    task = archive.task_of(dataset)
     if task is None:
-        raise ValueError(f"{cycle} worked on task {shelf.heads[dataset].task!r}; give its file with --task")
-    others = [one.cycle for one in shelf.lines_of(dataset)]
+        raise ValueError(f"{cycle} worked on task {archive.heads[dataset].task!r}; give its file with --task")
+    others = [one.cycle for one in archive.lines_of(dataset)]
     place = others.index(cycle)
     around = []
     if place > 0:
@@ -62,9 +58,9 @@ def cycle_html(shelf: Shelf, cycle: str, link: Link) -> str:
         around.append((f"{others[place + 1]} →", f"cycles/{others[place + 1]}"))
     around.append(("its failures, row by row", f"failures/{cycle}"))
     around.append(("its data", f"datasets/{dataset}/{line.version_after or line.opening.dataset_version}"))
-    if line.candidate and line.candidate in [model for job in shelf.all_jobs for model in job.models]:
+    if line.candidate and line.candidate in [model for job in archive.all_jobs for model in job.models]:
         around.append(("its candidate", f"models/{line.candidate}"))
-    return page_of(shelf.workspace, task, shelf.services, cycle, _bar(link, around, "cycle"))
+    return page_of(archive.workspace, task, archive.services, cycle, _bar(link, around, "cycle"))
 
 
 def error_html(title: str, words: str, link: Link, is_served: bool = True) -> str:
@@ -78,13 +74,6 @@ def _bar(link: Link, around: list[tuple[str, str]], here: str) -> Markup:
     entries = [(words, link(key), here == template) for words, key, template in always]
     entries[1:1] = [(words, link(key), False) for words, key in around]
     return Markup(_environment().get_template("bar.html.j2").render(entries=entries))
-
-
-@cache
-def _style() -> str:
-    return "\n".join(
-        file.read_text(encoding="utf-8") for file in (render.HERE / "page.css", HERE / "templates" / "site.css")
-    )
 
 
 @cache

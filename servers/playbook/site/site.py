@@ -14,6 +14,7 @@ from servers.core.task import Task
 from servers.core.workspace import Workspace, checked_name
 from servers.playbook.site import rendering
 from servers.playbook.site.addresses import HOME, PLAYBOOK, Link, NoSuchPage, parts_of
+from servers.playbook.site.archive import Archive
 from servers.playbook.site.guard import Stamp, stamp_of
 from servers.playbook.site.pages import Page
 from servers.playbook.site.pages.dataset import dataset_page, version_page
@@ -22,7 +23,6 @@ from servers.playbook.site.pages.home import home_page
 from servers.playbook.site.pages.job import job_page
 from servers.playbook.site.pages.model import model_page
 from servers.playbook.site.pages.playbook import playbook_page
-from servers.playbook.site.shelf import Shelf
 
 ALIVE = "jobs"
 MOST_KEPT = 500  # pages; more than that and the oldest go
@@ -42,7 +42,7 @@ class Site:
         self._workspace, self._task, self._services = workspace, task, services
         self._is_served = is_served
         self._stamp: Stamp | None = None
-        self._shelf = self._new_shelf()
+        self._archive = self._new_archive()
         self._kept: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()  # one page at a time: making one reads hundreds of files
 
@@ -72,17 +72,17 @@ class Site:
         """Every page that can be reached from the first one."""
         with self._lock:
             self._look()
-        shelf = self._shelf
+        archive = self._archive
         yield HOME
         yield PLAYBOOK
-        for line in shelf.lines:
+        for line in archive.lines:
             yield f"cycles/{line.cycle}"
             yield f"failures/{line.cycle}"
-            yield from (f"failures/{line.cycle}/{trace}" for trace in failure_traces(shelf, line.cycle))
-        for name in shelf.names:
+            yield from (f"failures/{line.cycle}/{trace}" for trace in failure_traces(archive, line.cycle))
+        for name in archive.names:
             yield f"datasets/{name}"
-            yield from (f"datasets/{name}/{card.fingerprint}" for card in shelf.datasets.versions(name))
-        for job in shelf.all_jobs:
+            yield from (f"datasets/{name}/{card.fingerprint}" for card in archive.datasets.versions(name))
+        for job in archive.all_jobs:
             yield f"jobs/{job.job_id}"
             yield from (f"models/{model}" for model in job.models if job.kind == "train")
 
@@ -90,47 +90,49 @@ class Site:
         """Forget everything if something on disk has changed."""
         stamp = stamp_of(self._workspace)
         if stamp != self._stamp:
-            self._stamp, self._shelf = stamp, self._new_shelf()
+            self._stamp, self._archive = stamp, self._new_archive()
             self._kept.clear()
 
-    def _new_shelf(self) -> Shelf:
-        return Shelf(self._workspace, self._task, self._services)
+    def _new_archive(self) -> Archive:
+        return Archive(self._workspace, self._task, self._services)
 
     def _made(self, parts: list[str], link: Link, query: str) -> str:
-        shelf = self._new_shelf() if parts[:1] == [ALIVE] else self._shelf
+        archive = self._new_archive() if parts[:1] == [ALIVE] else self._archive
         try:
             if parts[:1] == ["cycles"] and len(parts) == 2:
-                return rendering.cycle_html(shelf, _known_cycle(shelf, parts[1]), link)
-            return rendering.page_html(self._page(shelf, parts, link, query), link, self._is_served)
+                return rendering.cycle_html(archive, _known_cycle(archive, parts[1]), link)
+            return rendering.page_html(self._page(archive, parts, link, query), link, self._is_served)
         except ValidationError as error:
             # Its words would quote what the file holds, and that may be anything.
             raise ValueError(f"a file of this page is no valid {error.title}; restore it") from None
 
-    def _page(self, shelf: Shelf, parts: list[str], link: Link, query: str) -> Page:
+    def _page(self, archive: Archive, parts: list[str], link: Link, query: str) -> Page:
         match parts:
             case []:
-                return home_page(shelf, link)
+                return home_page(archive, link)
             case ["playbook"]:
-                return playbook_page(shelf, query)
+                return playbook_page(archive, query)
             case ["datasets", name]:
-                return dataset_page(shelf, _one_of(shelf.names, name, "dataset"))
+                return dataset_page(archive, _one_of(archive.names, name, "dataset"))
             case ["datasets", name, version]:
-                versions = [card.fingerprint for card in shelf.datasets.versions(_one_of(shelf.names, name, "dataset"))]
-                return version_page(shelf, name, _one_of(versions, version, f"version of {name}"))
+                versions = [
+                    card.fingerprint for card in archive.datasets.versions(_one_of(archive.names, name, "dataset"))
+                ]
+                return version_page(archive, name, _one_of(versions, version, f"version of {name}"))
             case ["models", model]:
-                made = [model for job in shelf.all_jobs for model in job.models]
-                return model_page(shelf, _one_of(made, model, "model"))
+                made = [model for job in archive.all_jobs for model in job.models]
+                return model_page(archive, _one_of(made, model, "model"))
             case ["failures", cycle]:
-                return failures_page(shelf, _known_cycle(shelf, cycle))
+                return failures_page(archive, _known_cycle(archive, cycle))
             case ["failures", cycle, trace]:
-                return failure_page(shelf, _known_cycle(shelf, cycle), trace)
+                return failure_page(archive, _known_cycle(archive, cycle), trace)
             case ["jobs", job]:
-                return job_page(shelf, _one_of([one.job_id for one in shelf.all_jobs], job, "job"))
+                return job_page(archive, _one_of([one.job_id for one in archive.all_jobs], job, "job"))
         raise NoSuchPage("there is no page at this address")
 
 
-def _known_cycle(shelf: Shelf, cycle: str) -> str:
-    return _one_of([line.cycle for line in shelf.lines], cycle, "cycle")
+def _known_cycle(archive: Archive, cycle: str) -> str:
+    return _one_of([line.cycle for line in archive.lines], cycle, "cycle")
 
 
 def _one_of(known: list[str], name: str, what: str) -> str:

@@ -16,7 +16,9 @@ from servers.playbook.report.charts.spec import (
     to,
     value,
 )
-from servers.playbook.report.view import ArmShown, Estimate, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import ArmShown
 from servers.playbook.report.wording import estimate
 
 WIDTH, ROW, THICK = 270, 42, 11

@@ -20,7 +20,7 @@ from servers.playbook.report.charts.spec import (
     to,
     value,
 )
-from servers.playbook.report.view import CycleShown
+from servers.playbook.report.view_base import CycleShown
 from servers.playbook.report.wording import HEADINGS, estimate, number
 
 WIDTH, HEIGHT = 350, 200

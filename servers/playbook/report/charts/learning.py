@@ -16,7 +16,9 @@ from servers.playbook.report.charts.spec import (
     layered,
     to,
 )
-from servers.playbook.report.view import Estimate, LossPoint, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_base import Estimate
+from servers.playbook.report.view_results import LossPoint
 from servers.playbook.report.wording import estimate, number
 
 WIDTH, HEIGHT = 320, 210

@@ -20,7 +20,7 @@ from servers.playbook.report.charts.spec import (
     plain,
     to,
 )
-from servers.playbook.report.view import LineageShown
+from servers.playbook.report.view_work import LineageShown
 from servers.playbook.report.wording import UNKNOWN
 
 COLUMN, LEAST_WIDTH, LANE = 112, 336, 84

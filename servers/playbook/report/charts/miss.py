@@ -19,7 +19,8 @@ from servers.playbook.report.charts.spec import (
     named,
     to,
 )
-from servers.playbook.report.view import FailureShown, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_results import FailureShown
 from servers.playbook.report.wording import number
 
 WIDTH, ROW = 230, 26

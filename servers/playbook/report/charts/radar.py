@@ -19,7 +19,8 @@ from servers.playbook.report.charts.spec import (
     plain,
     to,
 )
-from servers.playbook.report.view import ArmShown, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_results import ArmShown
 from servers.playbook.report.wording import number
 
 SIDE = 340

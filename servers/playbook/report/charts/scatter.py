@@ -9,7 +9,8 @@ from servers.core.task import Scale
 from servers.playbook.report.charts.drawing import drawn
 from servers.playbook.report.charts.picture import Picture, Table
 from servers.playbook.report.charts.spec import CANDIDATE, CONSTANT, INK, PAPER, Spec, amount, layer, layered, plain, to
-from servers.playbook.report.view import Pairs, ReportView
+from servers.playbook.report.view import ReportView
+from servers.playbook.report.view_results import Pairs
 from servers.playbook.report.wording import number
 
 SIDE = 190

@@ -1,4 +1,4 @@
-"""What each kind of page shows: read from the shelf, ready for its template."""
+"""What each kind of page shows: read from the archive, ready for its template."""
 
 from dataclasses import dataclass
 from typing import Any

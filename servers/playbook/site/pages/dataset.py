@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from servers.core.dataset import Card, Example
+from servers.playbook.site.archive import Archive
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import Shelf
 
 FIRST_ROWS, NEW_ROWS = 12, 12
 RECIPE_CHARS = 300
@@ -25,51 +25,54 @@ class Range:
     high: float
 
 
-def dataset_page(shelf: Shelf, name: str) -> Page:
+def dataset_page(archive: Archive, name: str) -> Page:
     """All versions of a dataset.
 
     Raises:
         ValueError: there is no such dataset.
     """
-    head = shelf.datasets.head(name)
-    made_by = shelf.version_made_by()
-    values = {"name": name, "head": head, "cards": shelf.datasets.versions(name)[::-1], "made_by": made_by}
+    head = archive.datasets.head(name)
+    made_by = archive.version_made_by()
+    values = {"name": name, "head": head, "cards": archive.datasets.versions(name)[::-1], "made_by": made_by}
     return Page("dataset.html.j2", f"Dataset {name}", values)
 
 
-def version_page(shelf: Shelf, name: str, version: str) -> Page:
+def version_page(archive: Archive, name: str, version: str) -> Page:
     """One version.
 
     Raises:
         ValueError: there is no such version.
     """
-    card = shelf.datasets.card(name, version)
-    train = shelf.datasets.train(name, version)
-    before = _parent_ids(shelf, card)
+    card = archive.datasets.card(name, version)
+    train = archive.datasets.train(name, version)
+    before = _parent_ids(archive, card)
     new = [row for row in train if row.id not in before] if before is not None else []
-    task = shelf.task_of(name)
+    task = archive.task_of(name)
     names = task.names if task else sorted({dimension for row in train[:100] for dimension in row.target})
     values = {
         "card": card,
-        "is_head": shelf.datasets.head(name).fingerprint == version,
-        "made_by": shelf.version_made_by().get(version),
+        "is_head": archive.datasets.head(name).fingerprint == version,
+        "made_by": archive.version_made_by().get(version),
         "names": names,
         "rows": train[:FIRST_ROWS],
         "new": new[:NEW_ROWS],
         "n_new": len(new),
         "sources": Counter(row.source for row in train).most_common(),
-        "ranges": {"train": _ranges(train, names), "diagnose": _ranges(shelf.datasets.diagnose(name, version), names)},
+        "ranges": {
+            "train": _ranges(train, names),
+            "diagnose": _ranges(archive.datasets.diagnose(name, version), names),
+        },
         "recipe": list(_flat(card.recipe)),
-        "cycles": [line.cycle for line in shelf.lines_of(name) if line.opening.dataset_version == version],
+        "cycles": [line.cycle for line in archive.lines_of(name) if line.opening.dataset_version == version],
     }
     return Page("version.html.j2", f"{name} {version}", values)
 
 
-def _parent_ids(shelf: Shelf, card: Card) -> set[str] | None:
+def _parent_ids(archive: Archive, card: Card) -> set[str] | None:
     """Ids of the rows that the version began with; None for the first."""
     if card.parent is None:
         return None
-    return {row.id for row in shelf.datasets.train(card.name, card.parent)}
+    return {row.id for row in archive.datasets.train(card.name, card.parent)}
 
 
 def _ranges(rows: Sequence[Example], names: Sequence[str]) -> list[Range]:

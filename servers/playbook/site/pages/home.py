@@ -9,10 +9,10 @@ from servers.core.task import Task
 from servers.core.wear import MAX_VERDICTS, verdicts_asked
 from servers.playbook.policies import Policy, policies_known
 from servers.playbook.site.addresses import Link
+from servers.playbook.site.archive import Archive, CycleLine, digits_of
 from servers.playbook.site.charts import error_in_service
 from servers.playbook.site.lineage import columns_of, lineage
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import CycleLine, Shelf, digits_of
 
 MOST_POLICIES = 12
 
@@ -39,51 +39,51 @@ class DatasetStory:
     verdicts_left: int
 
 
-def home_page(shelf: Shelf, link: Link) -> Page:
+def home_page(archive: Archive, link: Link) -> Page:
     """The first page."""
-    stories = [_story(shelf, name, link) for name in shelf.names if shelf.lines_of(name)]
+    stories = [_story(archive, name, link) for name in archive.names if archive.lines_of(name)]
     stories.sort(key=lambda story: story.lines[0].opening.opened_at, reverse=True)
-    unused = [shelf.heads[name] for name in shelf.names if not shelf.lines_of(name)]
-    known = policies_known(shelf.workspace)
+    unused = [archive.heads[name] for name in archive.names if not archive.lines_of(name)]
+    known = policies_known(archive.workspace)
     values = {
         "stories": stories,
         "unused": unused,
         "policies": _newest_first(known)[:MOST_POLICIES],
         "n_policies": len(known),
-        "budget": _budget(shelf),
-        "seconds": sum(line.seconds for line in shelf.lines),
-        "promotions": sum(line.shown.verdict == "promote" for line in shelf.lines),
+        "budget": _budget(archive),
+        "seconds": sum(line.seconds for line in archive.lines),
+        "promotions": sum(line.shown.verdict == "promote" for line in archive.lines),
     }
     return Page("home.html.j2", "All cycles", values)
 
 
-def _story(shelf: Shelf, name: str, link: Link) -> DatasetStory:
-    lines, head, moves = shelf.lines_of(name), shelf.heads[name], shelf.moves(name)
-    task = shelf.task_of(name)
+def _story(archive: Archive, name: str, link: Link) -> DatasetStory:
+    lines, head, moves = archive.lines_of(name), archive.heads[name], archive.moves(name)
+    task = archive.task_of(name)
     digits = digits_of(task)
-    asked = verdicts_asked(shelf.workspace, head.gate_fingerprint)
-    cards = shelf.datasets.versions(name)
+    asked = verdicts_asked(archive.workspace, head.gate_fingerprint)
+    cards = archive.datasets.versions(name)
     return DatasetStory(
         name=name,
         head=head,
         task=task,
         digits=digits,
         champion=moves[-1].model if moves else None,
-        sentence=_sentence(shelf, name, lines, digits),
+        sentence=_sentence(archive, name, lines, digits),
         lines=lines[::-1],
         error=error_in_service(name, [line.shown for line in lines], digits),
-        lineage=lineage(name, columns_of(lines, moves), cards, shelf.measured, digits, link),
+        lineage=lineage(name, columns_of(lines, moves), cards, archive.measured, digits, link),
         asked=asked,
         verdicts_left=max(0, MAX_VERDICTS - asked),
     )
 
 
-def _sentence(shelf: Shelf, name: str, lines: list[CycleLine], digits: int) -> str:
+def _sentence(archive: Archive, name: str, lines: list[CycleLine], digits: int) -> str:
     """From which error to which, on the rows that prove nothing."""
-    moves = shelf.moves(name)
+    moves = archive.moves(name)
     if not moves:
         return "Nothing is in service yet."
-    mine = [one for one in shelf.measured if one.dataset == name]
+    mine = [one for one in archive.measured if one.dataset == name]
     errors = {one.model: one.metrics.get("vector_mae") for one in mine}
     constant, now = errors.get("constant"), errors.get(moves[-1].model)
     promoted = sum(line.shown.verdict == "promote" for line in lines)
@@ -102,8 +102,8 @@ def _newest_first(policies: list[Policy]) -> list[Policy]:
     return sorted(policies, key=lambda policy: -cycles.index(policy.cycle))
 
 
-def _budget(shelf: Shelf) -> BudgetState | None:
+def _budget(archive: Archive) -> BudgetState | None:
     try:
-        return shelf.budget.state()
+        return archive.budget.state()
     except ValueError:  # a damaged file: the tools say which
         return None

@@ -5,21 +5,21 @@ from typing import Any
 
 from servers.core.disk import read_jsonl
 from servers.core.job_files import METRICS, RESULT, CampaignSpec, SampleSpec, TeachSpec, TrainSpec, read_spec
+from servers.playbook.site.archive import Archive, without_folders
 from servers.playbook.site.charts import training_curves
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import Shelf
 
 MOST_STEPS = 2000
 
 
-def job_page(shelf: Shelf, job_id: str) -> Page:
+def job_page(archive: Archive, job_id: str) -> Page:
     """One job, as it is now.
 
     Raises:
         ValueError: there is no such job, or its files are damaged.
     """
-    status = shelf.jobs.status(job_id)
-    folder = shelf.workspace.job_dir(job_id)
+    status = archive.jobs.status(job_id)
+    folder = archive.workspace.job_dir(job_id)
     spec = read_spec(folder)
     steps = [step for step, _ in zip(read_jsonl(folder / METRICS), range(MOST_STEPS), strict=False)]
     values = {
@@ -31,7 +31,7 @@ def job_page(shelf: Shelf, job_id: str) -> Page:
         "dataset": (spec.dataset, spec.dataset_version) if isinstance(spec, TrainSpec) else None,
         "steps": _evenly(steps),
         "curves": training_curves(job_id, steps),
-        "words": shelf.jobs.last_lines(job_id),
+        "words": archive.jobs.last_lines(job_id),
         "has_model": (folder / RESULT).exists() and status.model is not None,
     }
     return Page("job.html.j2", job_id, values)
@@ -42,7 +42,7 @@ def _told(spec: TrainSpec | SampleSpec | CampaignSpec | TeachSpec) -> list[tuple
     told: list[tuple[str, Any]] = []
     if isinstance(spec, TrainSpec):
         told += [("family", spec.family), ("seed", spec.seed), ("task", spec.task.name)]
-        told += [("base", _name_only(spec.base))] if spec.base else []
+        told += [("base", without_folders(spec.base))] if spec.base else []
         told += [("runs on", spec.remote.flavor)] if spec.remote else []
     elif isinstance(spec, SampleSpec):
         told += [("arm", spec.arm), ("answers", spec.model_id)]
@@ -58,8 +58,3 @@ def _evenly(steps: list[Mapping[str, Any]], most: int = 30) -> list[Mapping[str,
     if len(steps) <= most:
         return steps
     return [steps[round(k * (len(steps) - 1) / (most - 1))] for k in range(most)]
-
-
-def _name_only(base: str) -> str:
-    """A base without the folders that it lies in on this machine."""
-    return base.rsplit("/", 1)[-1] if base.startswith(("/", "~", ".")) else base

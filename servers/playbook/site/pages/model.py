@@ -2,25 +2,25 @@
 
 from servers.core.models import trained_model
 from servers.core.registry import Move
+from servers.playbook.site.archive import Archive, CycleLine, digits_of, without_folders
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import CycleLine, Shelf, digits_of
 
 
-def model_page(shelf: Shelf, model: str) -> Page:
+def model_page(archive: Archive, model: str) -> Page:
     """One trained model.
 
     Raises:
         ValueError: no job made it.
     """
-    made = trained_model(shelf.workspace, model)
-    task = shelf.task_of(made.dataset)
-    measured = [one for one in shelf.measured if one.model == model]
-    constants = {one.cycle: one for one in shelf.measured if one.model == "constant"}
-    moves = shelf.moves(made.dataset)
-    line = shelf.line(made.cycle)
+    made = trained_model(archive.workspace, model)
+    task = archive.task_of(made.dataset)
+    measured = [one for one in archive.measured if one.model == model]
+    constants = {one.cycle: one for one in archive.measured if one.model == "constant"}
+    moves = archive.moves(made.dataset)
+    line = archive.line(made.cycle)
     values = {
         "made": made,
-        "base": None if made.base is None else _name_only(made.base),
+        "base": None if made.base is None else without_folders(made.base),
         "measured": measured,
         "constants": constants,
         "names": task.names if task else [],
@@ -44,8 +44,3 @@ def _standing(moves: list[Move], model: str, line: CycleLine | None) -> str:
     return {"promote": "promoted", "hold": "held", "undecided": "undecided", "stopped": "not judged"}.get(
         line.shown.verdict or "", "not judged yet"
     )
-
-
-def _name_only(base: str) -> str:
-    """A base without the folders that it lies in on this machine."""
-    return base.rsplit("/", 1)[-1] if base.startswith(("/", "~", ".")) else base

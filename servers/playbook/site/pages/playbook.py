@@ -3,17 +3,17 @@
 from servers.core.words import cleaned
 from servers.playbook.evidence import PlaybookEntry, entries_known, search
 from servers.playbook.policies import Policy, policies_known, search_policies
+from servers.playbook.site.archive import Archive
 from servers.playbook.site.pages import Page
-from servers.playbook.site.shelf import Shelf
 
 MOST = 200
 QUERY_CHARS = 200
 
 
-def playbook_page(shelf: Shelf, query: str) -> Page:
+def playbook_page(archive: Archive, query: str) -> Page:
     """All of it, newest first, or what shares words with the query."""
     words = cleaned(query, QUERY_CHARS)
-    policies, entries = _found(shelf, words) if words else (_all_policies(shelf), entries_known(shelf.workspace))
+    policies, entries = _found(archive, words) if words else (_all_policies(archive), entries_known(archive.workspace))
     values = {
         "query": words,
         "policies": policies[:MOST],
@@ -24,9 +24,9 @@ def playbook_page(shelf: Shelf, query: str) -> Page:
     return Page("playbook.html.j2", f"Playbook: {words}" if words else "Playbook", values)
 
 
-def _found(shelf: Shelf, words: str) -> tuple[list[Policy], list[PlaybookEntry]]:
+def _found(archive: Archive, words: str) -> tuple[list[Policy], list[PlaybookEntry]]:
     page = search_policies(
-        shelf.workspace,
+        archive.workspace,
         words=words,
         dataset=None,
         task=None,
@@ -37,10 +37,10 @@ def _found(shelf: Shelf, words: str) -> tuple[list[Policy], list[PlaybookEntry]]
         offset=0,
     )
     try:
-        return page.entries, search(shelf.workspace, words, MOST)
+        return page.entries, search(archive.workspace, words, MOST)
     except ValueError:  # signs only, no word
         return [], []
 
 
-def _all_policies(shelf: Shelf) -> list[Policy]:
-    return policies_known(shelf.workspace)[::-1]
+def _all_policies(archive: Archive) -> list[Policy]:
+    return policies_known(archive.workspace)[::-1]

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from servers.core.budget import Budget
-from servers.core.cycle_files import Opening
+from servers.core.cycle_files import Opening, document_so_far
 from servers.core.dataset import Card, DatasetStore
-from servers.core.disk import now, read_json, read_jsonl
+from servers.core.disk import now, read_jsonl, seconds_between
 from servers.core.evaluations import Evaluation, EvaluationStore, ScoredRow
 from servers.core.job_files import SPEC, SampleSpec, TeachSpec, TrainSpec, read_spec
 from servers.core.jobs import JobStatus, JobStore
@@ -20,7 +19,7 @@ from servers.core.services import Services
 from servers.core.task import Task, load_task
 from servers.core.workspace import Workspace
 from servers.playbook.cycles import all_cycles
-from servers.playbook.report.view import CycleShown
+from servers.playbook.report.view_base import CycleShown
 from servers.playbook.viewing_path import Path as CyclePath
 
 
@@ -46,7 +45,7 @@ class CycleLine:
         return self.shown.verdict is not None
 
 
-class Shelf:
+class Archive:
     """Everything in one artifacts folder that pages show; a new one is made whenever something on disk has changed.
 
     Args:
@@ -129,21 +128,19 @@ class Shelf:
 
     def summary(self, cycle: str) -> Mapping[str, Any] | None:
         """What a closed cycle says of itself."""
-        return _document(self.workspace, cycle, "summary.json")
+        return document_so_far(self.workspace, cycle, "summary.json")
 
     def version_made_by(self) -> dict[str, str]:
         """Which cycle made each dataset version that a cycle made."""
-        return {line.version_after: line.cycle for line in reversed(self.lines) if self._made(line)}  # type: ignore[misc]
-
-    def _made(self, line: CycleLine) -> bool:
-        return line.version_after is not None and line.version_after != line.opening.dataset_version
+        made = [(line.version_after, line) for line in reversed(self.lines)]
+        return {new: line.cycle for new, line in made if new is not None and new != line.opening.dataset_version}
 
     def _line(self, opened: Opening, shown: CycleShown) -> CycleLine:
         summary = self.summary(opened.cycle) or {}
-        gate = _document(self.workspace, opened.cycle, "gate.json") or {}
+        gate = document_so_far(self.workspace, opened.cycle, "gate.json") or {}
         until = summary.get("closed_at") or now()
         candidate = summary.get("candidate") or gate.get("candidate") or self._newest_model(opened)
-        spec = _document(self.workspace, opened.cycle, "augmentation_spec.json")
+        spec = document_so_far(self.workspace, opened.cycle, "augmentation_spec.json")
         planned = spec["versions"]["to_version"] if spec and spec.get("outcome") else None
         trained = {made.model_id: made.dataset_version for made in trained_models(self.workspace, opened.dataset)}
         return CycleLine(
@@ -151,7 +148,7 @@ class Shelf:
             shown=shown,
             candidate=candidate,
             version_after=trained.get(candidate or "") or planned,
-            seconds=summary.get("seconds") or _seconds(opened.opened_at, until),
+            seconds=summary.get("seconds") or seconds_between(opened.opened_at, until),
             usd=self._usd(opened.cycle),
         )
 
@@ -177,10 +174,6 @@ def digits_of(task: Task | None) -> int:
     return 2 if task is None else max(0, 4 - round(math.log10(task.scale.width)))
 
 
-def _document(workspace: Workspace, cycle: str, name: str) -> Mapping[str, Any] | None:
-    path = workspace.cycle_dir(cycle) / name
-    return read_json(path) if path.exists() else None
-
-
-def _seconds(start: str, end: str) -> float:
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+def without_folders(base: str) -> str:
+    """A base model without the folders that it lies in on this machine."""
+    return base.rsplit("/", 1)[-1] if base.startswith(("/", "~", ".")) else base
