@@ -202,6 +202,25 @@ def test_servers_elsewhere_are_reached_with_a_token_by_name(capsys):
     assert list(one) == ["etude"] and one["etude"]["url"] == "http://127.0.0.1:8765/eval/mcp"
 
 
+@pytest.mark.parametrize("client", ["claude-desktop", "claude-code", "cursor", "vscode", "vibe"])
+def test_a_server_on_this_machine_is_named_a_token_only_where_one_is_set(
+    client: str, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: a client does not start with a reference to a variable that is not set, and the server asks for none."""
+    monkeypatch.delenv("ETUDE_TOKEN", raising=False)
+    assert run([client, "--url", "http://127.0.0.1:8321"]) == 0
+    without = capsys.readouterr()
+    monkeypatch.setenv("ETUDE_TOKEN", SECRET)
+    assert run([client, "--url", "http://127.0.0.1:8321"]) == 0
+    with_token = capsys.readouterr()
+
+    assert "http://127.0.0.1:8321/mcp" in without.out and "token" not in without.out.casefold()
+    assert "set ETUDE_TOKEN and call this again" in without.err
+    assert (
+        "etude_token" in with_token.out.casefold().replace("-", "_") and SECRET not in with_token.out + with_token.err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

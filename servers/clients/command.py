@@ -48,7 +48,11 @@ def _servers(client: Client, asked: argparse.Namespace) -> list[Server]:
     settings = load_settings(asked.config, asked.artifacts, asked.task)
     where = wanted.place(settings, asked.config, asked.task)
     keys = tuple(asked.key) if asked.key else wanted.keys_set(os.environ)
-    own = wanted.own_elsewhere(asked.url, asked.each) if asked.url else wanted.own(asked.each, where, keys, os.environ)
+    own = (
+        wanted.own_elsewhere(asked.url, asked.each, os.environ)
+        if asked.url
+        else wanted.own(asked.each, where, keys, os.environ)
+    )
     if client.format is None and not asked.url:
         own = []
     return [*own, *wanted.wandb(_wandb(client, asked), settings, where, os.environ)]

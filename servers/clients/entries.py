@@ -27,9 +27,10 @@ def entry(client: Client, server: Server, keys_file: Path) -> dict[str, Any]:
     if client.format == "toml":
         return _for_vibe(server, keys_file)
     if isinstance(server, Remote):
-        kind = {"type": "http"} if client.typed else {}
-        bearer = f"Bearer {_reference(client, server.token)}"
-        return kind | {"url": server.url, "headers": {"Authorization": bearer}}
+        reached = ({"type": "http"} if client.typed else {}) | {"url": server.url}
+        if server.token is None:
+            return reached
+        return reached | {"headers": {"Authorization": f"Bearer {_reference(client, server.token)}"}}
     kind = {"type": "stdio"} if client.typed else {}
     if client.reference is None:
         command, variables = with_keys(server, keys_file), dict(server.plain)
@@ -53,7 +54,7 @@ def inputs(client: Client, servers: Iterable[Server]) -> list[dict[str, Any]]:
 
 def secrets(server: Server) -> tuple[str, ...]:
     """The variables with a secret that a server needs."""
-    return (server.token,) if isinstance(server, Remote) else server.keys
+    return server.keys if isinstance(server, Local) else () if server.token is None else (server.token,)
 
 
 def needs_keys_file(client: Client, server: Server) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ def needs_keys_file(client: Client, server: Server) -> tuple[str, ...]:
     if client.reference is not None or client.format is None:
         return ()
     if isinstance(server, Remote):
-        return (server.token,) if not client.takes_url else ()
+        return secrets(server) if not client.takes_url else ()
     return (*server.keys, *server.settings)
 
 
@@ -76,10 +77,10 @@ def with_keys(server: Local, keys_file: Path) -> list[str]:
 
 def bridged(server: Remote) -> Local:
     """A server elsewhere as a child process that talks to it."""
-    header = f"Authorization:Bearer ${{{server.token}}}"
+    header = ["--header", f"Authorization:Bearer ${{{server.token}}}"] if server.token is not None else []
     plain_http = ["--allow-http"] if urlsplit(server.url).scheme == "http" else []
-    command = [*found(BRIDGE), server.url, "--transport", "http-only", *plain_http, "--header", header]
-    return Local(server.name, server.about, command, (server.token,))
+    command = [*found(BRIDGE), server.url, "--transport", "http-only", *plain_http, *header]
+    return Local(server.name, server.about, command, secrets(server))
 
 
 def input_id(name: str) -> str:
@@ -95,7 +96,8 @@ def _reference(client: Client, name: str) -> str:
 def _for_vibe(server: Server, keys_file: Path) -> dict[str, Any]:
     if isinstance(server, Remote):
         # The header and its form are Vibe's defaults: Authorization, and Bearer with the token.
-        return {"transport": "streamable-http", "url": server.url, "api_key_env": server.token}
+        token = {} if server.token is None else {"api_key_env": server.token}
+        return {"transport": "streamable-http", "url": server.url} | token
     command = with_keys(server, keys_file)
     # Vibe splits a command as a shell does; one with blanks in it has to be a list.
     first = command[0] if shlex.quote(command[0]) == command[0] else [command[0]]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from servers.clients.entries import input_id
-from servers.clients.wanted import KEYS, QUIET, SETTINGS, TOKEN
+from servers.clients.wanted import KEYS, LOOPBACK, QUIET, SETTINGS, TOKEN
 
 HIDDEN = "(not shown)"
 # What an entry of ours may say; anything else in one was added by somebody.
@@ -78,10 +78,19 @@ def is_ours(entry: Any) -> bool:
         TOKEN in str(said) or input_id(TOKEN) in str(said) for said in (entry.get("headers"), entry.get("api_key_env"))
     ):
         return True
+    if _is_here(str(entry.get("url", ""))) and not entry.get("headers"):
+        return True  # on this machine, without a token: under our name nothing else is reached so
     starts = PurePath(words[0]).name == "etude" and words[1:2] == ["serve"]
     return starts or any(
         first == "-m" and (second == "agent.cli" or second.startswith("servers.")) for first, second in pairwise(words)
     )
+
+
+def _is_here(url: str) -> bool:
+    try:
+        return urlsplit(url).hostname in LOOPBACK
+    except ValueError:
+        return False
 
 
 def _with_additions(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from servers.clients.entries import input_id, needs_keys_file, secrets
 from servers.clients.known import Client
-from servers.clients.wanted import Remote, Server
+from servers.clients.wanted import TOKEN, Remote, Server
 
 
 def about(servers: Iterable[Server]) -> list[str]:
@@ -19,6 +19,10 @@ def keys(client: Client, servers: list[Server], keys_file: Path, environment: di
     names = list(dict.fromkeys(name for server in servers for name in secrets(server)))
     in_file = list(dict.fromkeys(name for server in servers for name in needs_keys_file(client, server)))
     unset = [name for name in names if not environment.get(name)]
+    if not names and any(isinstance(server, Remote) for server in servers):
+        return [
+            f"no token: the server asks for none on this machine; where yours does, set {TOKEN} and call this again"
+        ]
     if not names and not in_file:
         return ["no key is set here, so everything runs embedded; set one and call this again to add it by reference"]
     if in_file:

@@ -22,6 +22,7 @@ ROOMS = {
     "playbook": "says what comes next, writes down what was learned",
 }
 TOKEN = "ETUDE_TOKEN"  # what opens `etude serve all --http`
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KEYS = (MISTRAL_KEY, WANDB_KEY, HF_KEY)
 SETTINGS = (
     MISTRAL_URL, "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
@@ -64,13 +65,13 @@ class Local:
 
 @dataclass(frozen=True)
 class Remote:
-    """A server that runs elsewhere and is reached by streamable HTTP with a Bearer token."""
+    """A server that runs already and is reached by streamable HTTP, with a Bearer token where it asks for one."""
 
     name: str
     about: str
     url: str
-    token: str
-    """The variable that holds the token."""
+    token: str | None
+    """The variable that holds the token; null where none is asked for."""
 
 
 Server = Local | Remote
@@ -102,8 +103,11 @@ def own(each: bool, where: list[str], keys: tuple[str, ...], environment: Mappin
     ]
 
 
-def own_elsewhere(url: str, each: bool) -> list[Server]:
+def own_elsewhere(url: str, each: bool, environment: Mapping[str, str]) -> list[Server]:
     """Étude's servers behind `etude serve all --http`: all in one, or one entry each; or the one that is named.
+
+    On this machine it is open as long as it was given no token; a client would not start with a reference to a variable
+    that is not set.
 
     Raises:
         ValueError: the address cannot be used; one line that says why.
@@ -113,12 +117,13 @@ def own_elsewhere(url: str, each: bool) -> list[Server]:
         raise ValueError(f"--url {url!r} is no address; give one such as https://etude.example.org")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("--url holds more than an address; a token goes into the environment, as " + TOKEN)
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+    is_here = parts.hostname in LOOPBACK
+    if parts.scheme == "http" and not is_here:
         raise ValueError(f"--url {url!r} would send the token in the clear; use https, or a loopback address")
-    base = url.rstrip("/")
+    base, token = url.rstrip("/"), None if is_here and not environment.get(TOKEN) else TOKEN
     if not each or base.endswith("/mcp"):
-        return [Remote("etude", "Étude", base if base.endswith("/mcp") else f"{base}/mcp", TOKEN)]
-    return [Remote(f"etude-{name}", about, f"{base}/{name}/mcp", TOKEN) for name, about in ROOMS.items()]
+        return [Remote("etude", "Étude", base if base.endswith("/mcp") else f"{base}/mcp", token)]
+    return [Remote(f"etude-{name}", about, f"{base}/{name}/mcp", token) for name, about in ROOMS.items()]
 
 
 def wandb(kind: Wandb, settings: Settings, where: list[str], environment: Mapping[str, str]) -> list[Server]:
