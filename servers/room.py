@@ -18,6 +18,7 @@ import inspect
 import logging
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -28,7 +29,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts import Prompt
-from mcp.types import INVALID_PARAMS, CallToolResult, ResourceLink, TextContent, ToolAnnotations
+from mcp.types import INVALID_PARAMS, CallToolResult, ImageContent, ResourceLink, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
 
 from servers import VERSION
@@ -218,10 +219,15 @@ def _with_words(result: Any, told: Teller | None) -> Any:
         return result
     words = told(result)
     links = [ResourceLink(uri=link.uri, name=link.name, mime_type=link.mime_type) for link in words.links]
+    pictures = [] if words.picture is None else [_png(words.picture)]
     return CallToolResult(
-        content=[TextContent(type="text", text=words.text), *links],
+        content=[TextContent(type="text", text=words.text), *pictures, *links],
         structured_content=result.model_dump(mode="json", by_alias=True),
     )
+
+
+def _png(picture: bytes) -> ImageContent:
+    return ImageContent(type="image", data=b64encode(picture).decode(), mime_type="image/png")
 
 
 def _without_links(result: HandlerResult) -> HandlerResult:

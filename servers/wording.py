@@ -43,6 +43,8 @@ class Said:
 
     text: str
     links: tuple[Link, ...] = ()
+    picture: bytes | None = None
+    """A PNG that shows what the words say, for whoever can see it."""
 
 
 def said(*parts: str | None, then: str, links: Sequence[Link] = (), most: int = TEXT_CHARS) -> Said:

@@ -3,7 +3,9 @@
 import csv
 import json
 import re
+from base64 import b64decode
 from pathlib import Path
+from struct import unpack
 
 import pytest
 
@@ -281,3 +283,36 @@ def _judge(world: World, cycle: str, outcome: str) -> None:
         "asked_at": "2026-01-31T08:00:00Z",
     }
     write_json(world.workspace.cycle_dir(cycle) / "gate.json", gate)
+
+
+async def test_a_closed_cycle_is_shown_as_a_picture_in_the_chat(tmp_path: Path) -> None:
+    """Ours: a client that shows pictures shows the error in service and by dimension, also where a name is markup."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = await measured_begin(world, playbook)
+        while_open = await playbook.call_tool("get_cycle", {"cycle": cycle})
+        closed = await playbook.call_tool("write_report", {"cycle": cycle, "stop_reason": "<svg> & enough"})
+        afterwards = await playbook.call_tool("get_cycle", {"cycle": cycle})
+
+    assert [block.type for block in while_open.content if block.type == "image"] == []
+    png = world.workspace.cycle_dir(cycle).joinpath("picture.png").read_bytes()
+    for result in (closed, afterwards):
+        text, picture = result.content[:2]
+        assert text.type == "text" and picture.type == "image" and picture.mime_type == "image/png"
+        assert b64decode(picture.data) == png
+    width, height = unpack(">II", png[16:24])
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and 800 < width < 2000 and 300 < height < 1500
+    assert len(set(png[41:])) > 100 and len(png) < 400_000  # something is drawn on it
+
+
+async def test_a_cycle_that_measured_nothing_has_no_picture(tmp_path: Path) -> None:
+    """Ours: nothing is shown rather than an empty frame."""
+    world = World(tmp_path)
+
+    async with world.playbook() as playbook:
+        cycle = (await call(playbook, "open_cycle", dataset="small"))["cycle"]
+        closed = await playbook.call_tool("write_report", {"cycle": cycle, "stop_reason": "the machine is needed"})
+
+    assert not world.workspace.cycle_dir(cycle).joinpath("picture.png").exists()
+    assert "image" not in [block.type for block in closed.content]

@@ -91,7 +91,8 @@ class Ear:
 
     async def ask(self, client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
         result = await client.call_tool(tool, arguments)
-        text, *links = result.content
+        text, *more = result.content
+        links = [block for block in more if block.type != "image"]
         assert not result.is_error and text.type == "text", text
         assert all(link.type == "resource_link" for link in links)
         self.heard.append(

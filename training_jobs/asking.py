@@ -27,7 +27,7 @@ from training_jobs.job import VERSIONS, Job
 
 WARM_UP = 5
 WARM_UP_AGAIN = 1  # when a job goes on: its connection is new, what the server loads is loaded
-TELL_EVERY = 20  # answers
+TOLD = 20  # times in a job, how far it is
 
 
 def ask(job: Job[SampleSpec], sleep: Sleep = anyio.sleep) -> None:
@@ -76,11 +76,12 @@ async def _ask_all(
     job: Job[SampleSpec], endpoint: EndpointSpec, questions: Sequence[Question], journal: Journal, sleep: Sleep
 ) -> None:
     done = sum(journal.outcome(question.key) is not None for question in questions)
+    tell_every = max(1, len(questions) // TOLD)
 
     def answered() -> None:
         nonlocal done
         done += 1
-        if done % TELL_EVERY == 0:
+        if done % tell_every == 0:
             job.say(f"answered {done} texts", of=len(questions), step=done)
 
     job.say(f"answering {len(questions) - done} texts", of=len(questions), step=done)

@@ -81,6 +81,7 @@ GROUPS: dict[str, tuple[File, ...]] = {
         File("loop/*/campaign*", "a campaign's ways, figures and choice", when="sometimes"),
         File("loop/*/gate.json", "the verdict: checks, thresholds, and figures where it promoted", 1, "sometimes"),
         File("loop/*/before_after_metrics.csv", "champion and candidate, metric by metric"),
+        File("loop/*/picture.png", "the error in service and the errors by dimension, as a chat client shows them"),
         File("loop/*/decision_log.md", "what was decided, when and why"),
         File("loop/*/playbook.json", "failures with their remedies, and lessons with their claims", 1),
         File("loop/*/summary.json", "the end of the cycle; a cycle that has it is closed", 1),

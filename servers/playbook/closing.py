@@ -2,7 +2,7 @@
 
 from servers.core.budget import Budget
 from servers.core.dataset import DatasetStore
-from servers.core.disk import write_json, write_text
+from servers.core.disk import write_bytes, write_json, write_text
 from servers.core.services import Services
 from servers.core.task import Task
 from servers.core.wire import Wire
@@ -22,11 +22,13 @@ from servers.playbook.wandb_report import note
 
 REPORT = "report.html"
 PAPERS = ("before_after_metrics.csv", "decision_log.md", "playbook.json", "summary.json")
+PICTURE = "picture.png"
 
 
 class Written(Wire):
     """A closed cycle."""
 
+    cycle: str
     verdict: Outcome
     reason: str
     report: str
@@ -59,6 +61,7 @@ def write_report(
         if cycle == newest(workspace):  # whose page it is
             render_again(workspace, task, services, cycle)
     return Written(
+        cycle=cycle,
         verdict=facts.summary["verdict"],
         reason=facts.summary["reason"],
         report=str(workspace.root / facts.summary["report"]),
@@ -81,6 +84,7 @@ def render_again(workspace: Workspace, task: Task, services: Services, cycle: st
 def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, conclusion: Conclusion) -> None:
     # Here, because the template engine costs a quarter of a second, and serving does not need it.
     from servers.playbook.report.render import render_html
+    from servers.playbook.report.still import still
 
     playbook = bring_up_to_date(workspace, facts.cycle)
     if conclusion.verdict != "promote" and not facts.opening.campaign and _harmed(playbook):
@@ -91,8 +95,10 @@ def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, c
     loop, shared = f"loop/{facts.cycle}", papers.name
     summary = summary_of(facts, conclusion, f"{shared}/{REPORT}")
     plan = next_cycle(task, facts, conclusion)
+    view = view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state())
+    picture = still(view)
     files = [
-        *(f"{loop}/{name}" for name in PAPERS),
+        *(f"{loop}/{name}" for name in (*PAPERS, *([PICTURE] if picture else []))),
         *write_failure_cases(workspace, task, facts),
         f"{shared}/report_draft.md",
         f"{shared}/{REPORT}",
@@ -100,7 +106,8 @@ def _close(workspace: Workspace, task: Task, services: Services, facts: Facts, c
     summary["files"] = files
     write_text(folder / "before_after_metrics.csv", before_after_csv(task, summary))
     write_text(folder / "decision_log.md", decision_log(facts, playbook, summary, plan))
-    view = view_of(workspace, task, facts, summary, plan, Budget(workspace, services).state())
+    if picture is not None:
+        write_bytes(folder / PICTURE, picture)
     decisions = decisions_of(facts, playbook, summary)
     write_text(papers / "report_draft.md", report_draft(view, facts, decisions, files))
     write_text(papers / REPORT, render_html(view))

@@ -1,5 +1,6 @@
 """The playbook server: where a cycle stands, what W&B said, what was learned, and the report that closes it."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from servers.core.task import Task
 from servers.core.workspace import Workspace
 from servers.playbook import wording
 from servers.playbook.book import Lesson, RemedyGiven, playbook_of, write_down
-from servers.playbook.closing import Written
+from servers.playbook.closing import PICTURE, Written
 from servers.playbook.closing import write_report as close_cycle
 from servers.playbook.context import Recorded, record
 from servers.playbook.cycles import CycleState, cycle_state
@@ -26,6 +27,7 @@ from servers.playbook.shelf import documents
 from servers.playbook.snapshot import ServerName
 from servers.playbook.steps import next_steps
 from servers.room import CycleId, DatasetName, Offset, Room
+from servers.wording import Said
 
 INSTRUCTIONS = (
     "Keeps the cycle of improvement: what is done, what comes next, what W&B said, what was learned. "
@@ -37,7 +39,18 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
     """The playbook server over one artifacts folder, for one task."""
     room, services = Room("playbook", INSTRUCTIONS, workspace), services or Services()
 
-    @room.writes(told=wording.state)
+    def pictured(words: Said, cycle: str) -> Said:
+        """With the picture of a closed cycle, where there is one."""
+        picture = workspace.cycle_dir(cycle) / PICTURE
+        return replace(words, picture=picture.read_bytes()) if picture.exists() else words
+
+    def state_told(found: CycleState) -> Said:
+        return pictured(wording.state(found), found.cycle) if found.closed else wording.state(found)
+
+    def closed_told(found: Written) -> Said:
+        return pictured(wording.closed(found), found.cycle)
+
+    @room.writes(told=state_told)
     def open_cycle(
         dataset: DatasetName, campaign: Annotated[bool, Field(description="try several ways")] = False
     ) -> CycleState:
@@ -46,7 +59,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
         """
         return cycle_state(workspace, task, services, open_or_find(workspace, task, services, dataset, campaign))
 
-    @room.reads(told=wording.state)
+    @room.reads(told=state_told)
     def get_cycle(cycle: Annotated[str | None, Field(description="newest if left out")] = None) -> CycleState:
         """Say where a cycle stands and which calls come next, with arguments and reasons.
         Next: the calls in next_steps.
@@ -115,7 +128,7 @@ def build_room(workspace: Workspace, task: Task, services: Services | None = Non
             next=upcoming[0].tool if upcoming else "get_cycle",
         )
 
-    @room.writes(told=wording.closed)
+    @room.writes(told=closed_told)
     def write_report(
         cycle: CycleId,
         stop_reason: Annotated[str | None, Field(description="why it ends without a verdict")] = None,

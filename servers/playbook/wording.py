@@ -148,8 +148,7 @@ def playbook(found: PlaybookWritten) -> Said:
 
 def closed(found: Written) -> Said:
     """write_report"""
-    cycle = next((file.split("/")[1] for file in found.files if file.startswith("loop/")), "")
-    base = f"etude://cycles/{cycle}"
+    cycle, base = found.cycle, f"etude://cycles/{found.cycle}"
     return said(
         f"{cycle} is closed. {HEADS[found.verdict]}: {_reason(found)}",
         f"The page with pictures: {found.report}",
