@@ -16,6 +16,7 @@ import argparse
 import functools
 import inspect
 import logging
+import re
 import sys
 import time
 from base64 import b64encode
@@ -31,6 +32,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.types import INVALID_PARAMS, CallToolResult, ImageContent, ResourceLink, TextContent, ToolAnnotations
 from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from servers import VERSION
 from servers.core.progress import telling
@@ -56,6 +58,7 @@ REFUSALS = (ValueError, Busy, PermissionError)  # of the core; anything else is 
 
 PAGE = 20  # entries of a list at once
 LINKS_SINCE = "2025-06-18"  # the protocol version that brought links to resources
+_ELSEWHERE = re.compile(r"\s*For further information visit https://errors\.pydantic\.dev/\S+")
 
 ToolFunction = TypeVar("ToolFunction", bound=Callable[..., Any])
 PromptFunction = TypeVar("PromptFunction", bound=Callable[..., Any])
@@ -87,7 +90,7 @@ class Room:
             version=VERSION,
             middleware=[self.on_message],
         )
-        self._arguments: dict[str, list[str]] = {}
+        self._arguments: dict[str, list[inspect.Parameter]] = {}
 
     def reads(self, *, told: Teller | None = None) -> Callable[[ToolFunction], ToolFunction]:
         """Declare a tool that changes nothing."""
@@ -173,7 +176,7 @@ class Room:
                         raise ToolError(self.words(error)) from error
                     return _with_words(result, told)
 
-            self._arguments[name] = list(inspect.signature(function).parameters)
+            self._arguments[name] = list(inspect.signature(function).parameters.values())
             self.server.tool(
                 title=name.removesuffix("_tool").replace("_", " ").capitalize(),
                 description=inspect.getdoc(function),  # the SDK would keep the docstring's indentation
@@ -184,7 +187,9 @@ class Room:
         return declare
 
     async def on_message(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Refuse arguments that no tool knows (the SDK would drop them silently), bound refusals, log every call."""
+        """Refuse arguments that a tool does not know (the SDK would drop them silently) or lacks, bound refusals, log
+        every call.
+        """
         if ctx.method != "tools/call" or ctx.params is None:
             return await call_next(ctx)
         tool = str(ctx.params.get("name"))
@@ -193,18 +198,33 @@ class Room:
         started = time.perf_counter()
         try:
             with nullcontext() if (listener := listener_of(ctx)) is None else telling(listener):
-                found = self._unknown_argument(tool, arguments) or _in_bounds(await call_next(ctx))
+                found = self._wrong_arguments(tool, arguments) or _in_bounds(await call_next(ctx))
             result = found if ctx.protocol_version >= LINKS_SINCE else _without_links(found)
         finally:  # a call that was cancelled, or is none that the protocol knows, is logged without a result
             self._ledger.add(tool, arguments, result, time.perf_counter() - started)
         return result
 
-    def _unknown_argument(self, tool: str, arguments: Any) -> CallToolResult | None:
-        known = self._arguments.get(tool)
-        if known is None or not isinstance(arguments, dict) or not (unknown := sorted(set(arguments) - set(known))):
+    def _wrong_arguments(self, tool: str, arguments: Any) -> CallToolResult | None:
+        parameters = self._arguments.get(tool)
+        if parameters is None or not isinstance(arguments, dict):
             return None
-        text = f"{tool} takes no argument {unknown[0]!r}; it takes {', '.join(known) or 'none'}"
+        known = [one.name for one in parameters]
+        if unknown := sorted(set(arguments) - set(known)):
+            text = f"{tool} takes no argument {unknown[0]!r}; it takes {', '.join(known) or 'none'}"
+        elif missing := [one for one in parameters if one.default is one.empty and one.name not in arguments]:
+            text = f"{tool} needs {', and '.join(map(_asked, missing))}"
+        else:
+            return None
         return CallToolResult(content=[TextContent(type="text", text=refusal(text))], is_error=True)
+
+
+def _asked(parameter: inspect.Parameter) -> str:
+    """An argument by name, and what it is where its type says so."""
+    told = (
+        field.description for field in getattr(parameter.annotation, "__metadata__", ()) if isinstance(field, FieldInfo)
+    )
+    about = next((text for text in told if text), None)
+    return f"{parameter.name} ({about})" if about else parameter.name
 
 
 def _hints(*, reads: bool, destroys: bool, idempotent: bool, reaches_out: bool = False) -> ToolAnnotations:
@@ -238,10 +258,13 @@ def _without_links(result: HandlerResult) -> HandlerResult:
 
 
 def _in_bounds(result: HandlerResult) -> HandlerResult:
-    """A result with its words bounded where it is a refusal; the SDK's own may echo whole arguments."""
+    """A result with its words bounded where it is a refusal; the SDK's own may echo whole arguments, and send the
+    reader to a page about its library.
+    """
     if isinstance(result, dict) and result.get("isError"):
         blocks = [
-            {**block, "text": refusal(block["text"])} if "text" in block else block for block in result["content"]
+            {**block, "text": refusal(_ELSEWHERE.sub("", block["text"]))} if "text" in block else block
+            for block in result["content"]
         ]
         return {**result, "content": blocks}
     return result

@@ -95,6 +95,8 @@ def test_what_json_cannot_hold_stands_in_the_ledger_as_words(tmp_path: Path):
         ("get_evaluation", {"evaluation_id": HUGE}, "is not a plain name", "at most 64 characters"),
         ("read_evidence", {"ref": f"{HUGE}:1"}, "no document of kind", "report:<cycle>"),
         ("list_jobs", {"limit": HUGE}, "Input should be a valid integer", ""),
+        ("list_failures", {}, "list_failures needs evaluation_id", "(id that evaluate_model returned)"),
+        ("plan_augmentation", {}, "needs cycle (cycle id, such as 'cycle_1'; open_cycle gives it), and ", ""),
         ("list_jobs", {HUGE: 1}, "list_jobs takes no argument", "it takes limit, offset"),
         ("write_playbook", {"cycle": "c", "remedies": [{HUGE: 1}], "lessons": []}, "validation errors", ""),
         ("write_playbook", {"cycle": "c", "remedies": [1] * 9000, "lessons": []}, "9000 validation errors", ""),
@@ -112,6 +114,7 @@ async def test_a_refusal_is_short_and_clean_whatever_it_echoes(
 
     assert len(said) <= 1000 and said.isprintable()
     assert what in said and said.endswith(way_on)
+    assert "errors.pydantic.dev" not in said
 
 
 async def test_a_tool_that_does_not_exist_is_refused_in_few_words(tmp_path: Path):
