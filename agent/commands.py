@@ -28,7 +28,7 @@ from agent.settings import Settings
 from agent.typed import Typed
 from agent.wandb_reads import check_tools
 
-DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # and 143 for SIGTERM
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # 143 for SIGTERM, 129 for a closed terminal
 
 
 def cycle(settings: Settings, endpoints: dict[str, Endpoint], as_document: bool, typed: Typed) -> int:

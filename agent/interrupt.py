@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first lets the work close what it opened, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first lets the work close what it opened, a second ends at once."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import anyio
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h\n"
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class Interrupted(Exception):
 
     @property
     def exit_code(self) -> int:
-        """What a shell calls it: 130 for Ctrl-C, 143 for SIGTERM."""
+        """What a shell calls it: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal."""
         return 128 + self.number
 
 
@@ -72,7 +72,9 @@ class Interruptible:
         if threading.current_thread() is not threading.main_thread():  # which alone hears of signals
             yield
             return
-        before = {number: signal.signal(number, self._heard) for number in SIGNALS}
+        # What is ignored stays so: nohup asks for it.
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._heard) for number in heard}
         try:
             yield
         finally:

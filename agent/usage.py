@@ -51,7 +51,7 @@ exit codes:
   0    done, whatever the verdicts
   1    an error; the last line says what went wrong and what to type next
   2    words that make no sense, or a folder in use by another run
-  130  interrupted by Ctrl-C; 143 ended by SIGTERM. The same command goes on from there.
+  130  interrupted by Ctrl-C; 143 ended by SIGTERM, 129 by a closed terminal. The same command goes on from there.
 """
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -89,7 +89,7 @@ async def _written(desk: Desk, report: _Arguments, mark: Path) -> str:
         except ServerProblem as error:
             raise desk.failure(REPORT, f"{error}; whether W&B has the report is not known") from error
         if address := _ADDRESS.search(reply.text):
-            return address[0].rstrip(".,;)")
+            return _at_wandb(address[0].rstrip(".,;)"))
         trouble = trouble_in(document_in(reply.text), reply.text, reply.is_error)
         if trouble is None or trouble.kind != "busy":
             break
@@ -148,9 +148,18 @@ def _reports_in(value: Any) -> Iterator[Mapping[str, Any]]:
                 yield from _reports_in(item)
 
 
+def _at_wandb(url: str) -> str:
+    """The address on the host that shows W&B's pages: a reply may name any other, and a link would lead there."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return url  # the playbook refuses it, and says why
+    return f"{pages(os.environ)}{path}"
+
+
 def _address(found: Mapping[str, Any], report: _Arguments) -> str:
     """Where a report is; W&B finds it by its id, whatever words stand before it."""
     if isinstance(url := found.get("url"), str):
-        return url
+        return _at_wandb(url)
     place = f"{quote(report.entity_name)}/{quote(report.project_name)}"
     return f"{pages(os.environ)}/{place}/reports/{quote('-'.join(report.title.split()))}--{str(found['id']).strip('=')}"

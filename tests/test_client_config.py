@@ -221,6 +221,24 @@ def test_a_server_on_this_machine_is_named_a_token_only_where_one_is_set(
     )
 
 
+@pytest.mark.parametrize("client", WITH_FILE)
+def test_an_entry_for_an_open_server_of_this_machine_gets_its_token_later(client: str, capsys, monkeypatch):
+    """Ours: the entry without a token is known again as ours, in whatever form the client has it."""
+    words = [client, "--write", "--file", "f", "--url", "http://127.0.0.1:8321/mcp"]
+
+    assert run(words) == 0
+
+    text, said = Path("f").read_text(), capsys.readouterr().err
+    assert "ETUDE_TOKEN" not in text and "etude-token" not in text and "with_keys" not in text
+    assert "http://127.0.0.1:8321/mcp" in text and "set ETUDE_TOKEN and call this again" in said
+
+    monkeypatch.setenv("ETUDE_TOKEN", SECRET)
+    assert run(words) == 0
+    text = Path("f").read_text()
+    assert SECRET not in text and ("ETUDE_TOKEN" in text or "etude-token" in text)
+    assert list(parsed(client, text)) == ["etude"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -372,6 +390,43 @@ def test_a_list_on_one_line_is_taken_as_it_is(text: str):
 
     names = [one["name"] for one in tomllib.loads(Path("config.toml").read_text())["mcp_servers"]]
     assert names[-2:] == ["etude", "wandb-stand-in"] and len(names) == 2 + text.count("other")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["-k", "hunter"],
+        ["-u", "me:hunter"],
+        ["me:hunter"],
+        ["--pass", "hunter"],
+        ["--credential=hunter"],
+        ["GITHUB_PAT=hunter"],
+        ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIifQ.hunter"],
+        ["https://hooks.example.org/s/T0hunter0123456789ab/mcp"],
+        ["sk-hunter-0123456789"],
+    ],
+)
+def test_no_secret_of_somebody_elses_entry_is_shown(args: list[str], capsys):
+    """Bug: short options, pairs, signed tokens and addresses that are a password stood in the difference."""
+    mcp_json(
+        json.dumps({"mcpServers": {"etude": {"command": "node", "args": ["server.js", *args, "--port", "80:90"]}}})
+    )
+
+    assert run(["cursor", "--write", "--scope", "project"]) == 1
+
+    said = capsys.readouterr().err
+    assert "hunter" not in said and "server.js" in said and "80:90" in said
+
+
+@pytest.mark.parametrize("name", ["etude", "wandb"])
+def test_only_an_entry_of_our_name_is_ours_because_it_leads_to_this_machine(name: str, monkeypatch):
+    """Ours: a server of somebody else's on this machine, without a token, is not ours for that."""
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    mcp_json(json.dumps({"mcpServers": {name: {"url": "http://127.0.0.1:9/mcp"}}}))
+
+    code = run(["cursor", "--write", "--scope", "project", "--url", "http://127.0.0.1:8321/mcp"])
+
+    assert code == (0 if name == "etude" else 1)
 
 
 def test_an_entry_of_somebody_elses_is_shown_and_left_alone(capsys):

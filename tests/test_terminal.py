@@ -14,6 +14,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 
 from agent.desk import Desk
+from agent.interrupt import Interruptible
 from agent.ledger import Ledger
 from agent.progress import Progress
 from tests.doubles.connected import sessions_with
@@ -113,7 +114,7 @@ def test_a_document_goes_to_stdout_and_the_closing_summary_to_the_terminal(tmp_p
     assert "next      etude report --serve" in shown.screen.text
 
 
-@pytest.mark.parametrize(("how", "code"), [("ctrl-c", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("how", "code"), [("ctrl-c", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_an_interrupted_run_says_where_it_was_and_its_command_finishes_it(tmp_path, how, code):
     """Ours: nothing is lost, no child is left behind, and what to type is what was typed."""
     world, where = house(tmp_path, job_polls=10**9, begun_already=True)
@@ -125,12 +126,12 @@ def test_an_interrupted_run_says_where_it_was_and_its_command_finishes_it(tmp_pa
         if how == "ctrl-c":
             shown.press_ctrl_c()
         else:
-            shown.send(signal.SIGTERM)
+            shown.send(signal.Signals[how])
         assert shown.to_the_end() == code
 
     said = [line for line in shown.screen.lines if line][-2:]
     assert said[0] == (
-        f"{'Interrupted' if how == 'ctrl-c' else 'Ended by SIGTERM'} in step 'train' of cycle_1. Nothing is lost, and "
+        f"{'Interrupted' if how == 'ctrl-c' else f'Ended by {how}'} in step 'train' of cycle_1. Nothing is lost, and "
         "the training train-cycle_1 goes on by itself; this goes on from there:"
     )
     assert shown.screen.cursor_shown and "Traceback" not in shown.screen.text
@@ -143,6 +144,20 @@ def test_an_interrupted_run_says_where_it_was_and_its_command_finishes_it(tmp_pa
     done = subprocess.run([*ETUDE, *again[1:], "--json"], capture_output=True, cwd=ROOT, timeout=60)
     assert [part["cycle"] for part in json.loads(done.stdout)["cycles"]] == [1], done.stderr
     assert world.calls.count("start_retrain") == 1
+
+
+def test_a_run_under_nohup_hears_of_no_closed_terminal():
+    """Ours: what was ignored when it began stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    async def work() -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return "done"
+
+    try:
+        assert Interruptible(lambda number: None).run(work) == "done"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path):

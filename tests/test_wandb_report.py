@@ -82,7 +82,8 @@ def without_times(draft: str) -> str:
 
 
 @pytest.fixture
-async def closed(tmp_path: Path) -> Closed:
+async def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Closed:
+    monkeypatch.setenv("WANDB_APP_URL", PAGES)
     return await Closed(tmp_path).make()
 
 
@@ -166,6 +167,17 @@ async def test_a_busy_server_is_asked_again_and_a_refusal_is_one_line(closed: Cl
 
     assert refused.url is None and "403 permission denied by W&B" in str(refused.problem)
     assert written.url is not None and len(closed.project.reports) == 1
+
+
+async def test_a_reply_that_names_another_host_leads_nowhere_else(closed: Closed):
+    """Ours: the address becomes a link on the page, and W&B's pages are where W&B is; no reply moves them."""
+    lie = f"https://evil.example/{ENTITY}/{PROJECT}/reports/x--Vmlldzo1?next=https://evil.example#top"
+    with closed.hosted() as server:
+        server.official.go_wrong("not json", on=REPORT, value=f"Report created: {lie}.")
+        written = await closed.publish(server)
+
+    assert written == Published(f"{PAGES}/{ENTITY}/{PROJECT}/reports/x--Vmlldzo1", None)
+    assert "evil.example" not in closed.world.text("wandb", "report.html")
 
 
 async def test_a_server_without_the_tool_is_named(closed: Closed):

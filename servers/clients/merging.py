@@ -15,7 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from servers.clients.entries import input_id
-from servers.clients.wanted import KEYS, LOOPBACK, QUIET, SETTINGS, TOKEN
+from servers.clients.wanted import KEYS, LOOPBACK, QUIET, ROOMS, SETTINGS, TOKEN
 
 HIDDEN = "(not shown)"
 # What an entry of ours may say; anything else in one was added by somebody.
@@ -25,8 +25,10 @@ _OURS = {
 }  # fmt: skip
 _VARIABLES = {*KEYS, *SETTINGS, *QUIET, TOKEN}
 _REFERENCE = re.compile(r"(Bearer )?\$\{[A-Za-z0-9_:-]+\}")
-_LOOKS_SECRET = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{20,}")
-_SECRET_WORD = re.compile(r"key|token|secret|password|header|auth|bearer", re.IGNORECASE)
+_LOOKS_SECRET = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~+=-]{16,}")  # keys, and what is signed
+_PAIR = re.compile(r"[^:/\\\s]+:(?!//)[^:/\\]*[^0-9:/\\][^:/\\]*")  # user:password; no port, path or address
+_SECRET_WORD = re.compile(r"key|token|secret|pass|pwd|\bpat\b|_pat\b|cred|cookie|header|auth|bearer", re.IGNORECASE)
+_SHORT_SECRETS = frozenset({"-k", "-p", "-u", "-t", "-a", "-H"})  # before a key, a password, a user, a header
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def merged(have: Mapping[str, Any], wanted: Mapping[str, dict[str, Any]], may_re
 def _one(name: str, old: Any, new: dict[str, Any], may_replace: bool) -> Merged:
     if old is None:
         return Merged(name, "new", new)
-    ours = is_ours(old)
+    ours = is_ours(old) or _is_open_here(name, old)
     if ours:
         new = _with_additions(old, new)
     if old == new:
@@ -78,19 +80,27 @@ def is_ours(entry: Any) -> bool:
         TOKEN in str(said) or input_id(TOKEN) in str(said) for said in (entry.get("headers"), entry.get("api_key_env"))
     ):
         return True
-    if _is_here(str(entry.get("url", ""))) and not entry.get("headers"):
-        return True  # on this machine, without a token: under our name nothing else is reached so
     starts = PurePath(words[0]).name == "etude" and words[1:2] == ["serve"]
     return starts or any(
         first == "-m" and (second == "agent.cli" or second.startswith("servers.")) for first, second in pairwise(words)
     )
 
 
-def _is_here(url: str) -> bool:
+def _is_open_here(name: str, entry: Any) -> bool:
+    """Whether an entry of Étude's name leads, without a token, to where `etude serve` is found on this machine."""
+    if not (name == "etude" or name.startswith("etude-")) or not isinstance(entry, dict) or entry.get("headers"):
+        return False
+    args = entry.get("args", [])
+    return any(map(_is_here, [entry.get("url"), *(args if isinstance(args, list) else [])]))
+
+
+def _is_here(word: Any) -> bool:
     try:
-        return urlsplit(url).hostname in LOOPBACK
+        parts = urlsplit(str(word))
     except ValueError:
         return False
+    rooms = {"/mcp", *(f"/{room}/mcp" for room in ROOMS)}
+    return parts.scheme == "http" and parts.hostname in LOOPBACK and parts.path in rooms
 
 
 def _with_additions(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def _shown_words(words: list[str]) -> list[str]:
         name, mark, _ = word.partition("=")
         if _REFERENCE.fullmatch(word.removeprefix("Authorization:")):
             told.append(word)
-        elif hide or _LOOKS_SECRET.fullmatch(word):
+        elif hide or _LOOKS_SECRET.fullmatch(word) or _PAIR.fullmatch(word):
             told.append(HIDDEN)
         elif "://" in word:
             told.append(_shown_url(word))
@@ -150,7 +160,7 @@ def _shown_words(words: list[str]) -> list[str]:
             told.append(f"{name}={HIDDEN}" if mark and " " not in name else HIDDEN)
         else:
             told.append(word)
-        hide = word.startswith("-") and not mark and _SECRET_WORD.search(word) is not None
+        hide = word in _SHORT_SECRETS or (word.startswith("-") and not mark and _SECRET_WORD.search(word) is not None)
     return told
 
 
@@ -160,4 +170,6 @@ def _shown_url(url: str) -> str:
     except ValueError:
         return HIDDEN
     hidden = f"?{HIDDEN}" if parts.query else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")) + hidden
+    # Some services know their user by a part of the path.
+    path = "/".join(HIDDEN if _LOOKS_SECRET.fullmatch(part) else part for part in parts.path.split("/"))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", "")) + hidden
