@@ -53,6 +53,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def one_closed_one_open(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of them in which the candidate was judged, and not promoted, and the next cycle was opened."""
+    from tests.reading_world import go_on
+
+    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("closed") / "artifacts"))
+    go_on(folder)
+    return folder
+
+
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     """A copy of them for one test."""

@@ -1,6 +1,5 @@
 """Artifacts with a cycle that is closed and one that is open, and clients that read whatever the five servers show."""
 
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,8 +14,8 @@ from tests.workshop import Workshop
 CLOSED, OPEN = "begin_mine", "cycle_1"
 
 
-def one_closed_one_open(trained: Path, folder: Path) -> Path:
-    """A copy of `trained`, whose candidate is judged, and not promoted; and the cycle after that, opened."""
+def go_on(folder: Path) -> None:
+    """Judge the candidate of `trained`, which is not promoted, close its cycle, and open the next one."""
 
     async def go() -> None:
         async with Workshop(folder) as shop:
@@ -24,9 +23,7 @@ def one_closed_one_open(trained: Path, folder: Path) -> Path:
             opened = await shop.call("open_cycle", dataset="mine")
             assert opened["cycle"] == OPEN, opened
 
-    shutil.copytree(trained, folder)
     anyio.run(go)
-    return folder
 
 
 class Readers:

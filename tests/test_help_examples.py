@@ -11,6 +11,8 @@ import pytest
 from agent.usage import WORDS
 from tests.test_agent_cli import ETUDE, ROOT
 
+pytestmark = pytest.mark.services  # each is a process
+
 NEEDS_AN_ACCOUNT = {"sync": "it sends to W&B", "hf://": "it asks the Hugging Face Hub"}
 ROWS = 90
 
@@ -26,7 +28,6 @@ def examples() -> list[str]:
     return found
 
 
-@pytest.mark.services
 def test_every_example_of_a_help_works(tmp_path: Path):
     """Ours: what a help shows is what works, from an empty folder and without an account."""
     (tmp_path / "requests.csv").write_text(

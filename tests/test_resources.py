@@ -19,7 +19,7 @@ from servers.playbook.server import build_room as build_playbook
 from servers.room import Room
 from servers.room_server import RoomServer
 from servers.shelf import MARKDOWN, Document, Shelf, There
-from tests.reading_world import CLOSED, OPEN, Readers, listed, one_closed_one_open, read, refused
+from tests.reading_world import CLOSED, OPEN, Readers, listed, read, refused
 from tests.workshop import call
 
 pytestmark = pytest.mark.anyio
@@ -40,8 +40,9 @@ REPORTS = "etude://cycles/{}/report"
 
 
 @pytest.fixture(scope="module")
-def artifacts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return one_closed_one_open(trained, tmp_path_factory.mktemp("read") / "artifacts")
+def artifacts(one_closed_one_open: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy for this file's tests."""
+    return Path(shutil.copytree(one_closed_one_open, tmp_path_factory.mktemp("read") / "artifacts"))
 
 
 async def test_what_is_listed_is_what_is_on_disk_now(trained: Path, tmp_path: Path):

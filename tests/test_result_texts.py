@@ -251,9 +251,10 @@ def test_thirty_dimensions_and_words_without_end_stay_short_and_plain(heard: lis
         assert not found.is_error, found.content
         return str(getattr(found.content[0], "text", ""))
 
-    for tool, one in largest.items():
-        form, _ = FORMS[tool]
-        words = anyio.run(said, tool, swollen(form, one.content))
+    async def all_said() -> dict[str, str]:
+        return {tool: await said(tool, swollen(FORMS[tool][0], one.content)) for tool, one in largest.items()}
+
+    for tool, words in anyio.run(all_said).items():
         outside = SPAN.sub("", words.partition("```json")[0])
         assert len(words) <= (WHOLE_CHARS if tool in WHOLE else TEXT_CHARS), (tool, len(words))
         assert "Next: " in words.splitlines()[-1], words

@@ -46,7 +46,7 @@ def held(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(held: Path) -> Iterator[str]:
-    with serving(held) as found:
+    with serving_here(held) as found:
         yield found
 
 
@@ -240,6 +240,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path):
     assert said.count("\n") == 1 and f"port {port}" in said and "--port" in said
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -257,6 +258,7 @@ def test_words_that_make_no_sense_are_one_line(words: list[str], said: str, tmp_
     assert said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.services
 def test_it_opens_the_persons_browser_on_the_cycle_that_was_named(held: Path, tmp_path: Path):
     """Ours: --open shows the address that is printed, and a browser that stays open keeps nobody waiting."""
     shown, browser = tmp_path / "shown", tmp_path / "browser"

@@ -56,6 +56,7 @@ def test_a_run_of_five_cycles_closes_with_one_screen(tmp_path):
     assert "●train" not in shown.screen.text, "the board is gone"
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("to_width", [40, 130])
 def test_a_window_may_change_its_size(tmp_path, to_width):
     """Ours: a narrow one gets whole lines, and nothing ends a run."""
@@ -69,6 +70,7 @@ def test_a_window_may_change_its_size(tmp_path, to_width):
     assert "· held" in shown.screen.text and "Traceback" not in shown.screen.text
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}])
 def test_a_terminal_that_wants_less_gets_less(tmp_path, environment):
     """Ours: no colours with NO_COLOR; nothing moves where TERM is dumb, or in CI."""
@@ -114,7 +116,14 @@ def test_a_document_goes_to_stdout_and_the_closing_summary_to_the_terminal(tmp_p
     assert "next      etude report --serve" in shown.screen.text
 
 
-@pytest.mark.parametrize(("how", "code"), [("ctrl-c", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("ctrl-c", 130),
+        pytest.param("SIGTERM", 143, marks=pytest.mark.services),
+        pytest.param("SIGHUP", 129, marks=pytest.mark.services),
+    ],
+)
 def test_an_interrupted_run_says_where_it_was_and_its_command_finishes_it(tmp_path, how, code):
     """Ours: nothing is lost, no child is left behind, and what to type is what was typed."""
     world, where = house(tmp_path, job_polls=10**9, begun_already=True)
@@ -160,6 +169,7 @@ def test_a_run_under_nohup_hears_of_no_closed_terminal():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.services
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
     """Ours: whoever does not want to wait need not, and gets the cursor back."""
     _, where = house(tmp_path, job_polls=10**9, begun_already=True)

@@ -165,13 +165,8 @@ class Chromium:
     def html(self) -> str:
         return str(self._driver.page_source)
 
-    def screenshot(self, file: Path, whole: bool = True) -> Path:
-        """A picture of the page as PNG, of all of it or of what fits the window."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(self.picture(whole))
-        return file
-
     def picture(self, whole: bool = True) -> bytes:
+        """The page as PNG: all of it, or what fits the window."""
         answer = self.cdp("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole})
         return b64decode(answer["data"])
 

@@ -195,11 +195,6 @@ class MistralDouble:
         return JSONResponse({"detail": "Unauthorized"}, 401)
 
 
-def serve_both(brain: Brain, answers: Answers, **options: Any) -> MistralDouble:
-    """One server for a brain, whose requests carry tools, and for questions about texts."""
-    return MistralDouble(brain, answers=answers, **options)
-
-
 def serve_answers(answers: Answers, **options: Any) -> MistralDouble:
     """A server for questions about texts alone."""
     return MistralDouble(Scripted([]), answers=answers, **options)

@@ -2,7 +2,7 @@
 
 A request without tools is one of these. Texts of the demo's world are read as they were meant, with noise: a little for
 a teacher, a lot for the base model; other texts by the task's keyword rules. Asked to write, it writes a text of the
-same world. It shares a server with a brain (`serve_both`), whose requests carry tools, or has one of its own.
+same world. It shares a server with a brain, whose requests carry tools, or has one of its own.
 """
 
 import asyncio

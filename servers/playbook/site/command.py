@@ -25,9 +25,7 @@ def serve(site: Site, port: int, first: str, opens: bool) -> int:
         opens: Whether to show it in the person's browser.
     """
     # Here, because a web server takes a while to import, and writing one report does not need it.
-    import uvicorn
-
-    from servers.playbook.site.web import application
+    from servers.playbook.site.web import SiteServer
 
     try:
         listening = socket.create_server((HOST, port), backlog=128)  # requests wait in it until the server is up
@@ -35,17 +33,17 @@ def serve(site: Site, port: int, first: str, opens: bool) -> int:
         why = "is in use" if error.errno == 98 else f"cannot be used ({error.strerror})"
         print(f"etude: port {port} of {HOST} {why}; give another with --port, 0 for any free one", file=sys.stderr)
         return FAILED
-    try:
-        address = f"http://{HOST}:{listening.getsockname()[1]}{served(first)}"
+    address = f"http://{HOST}:{listening.getsockname()[1]}{served(first)}"
+
+    def tell() -> None:
         print(address, flush=True)
         print("etude: serving the report on this machine only; Ctrl-C ends it", file=sys.stderr)
         if opens:
             # Beside, because a browser on the terminal does not come back before the person leaves it.
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        config = uvicorn.Config(
-            application(site), log_level="warning", access_log=False, lifespan="off", server_header=False
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+
+    try:
+        SiteServer(site, tell).run(sockets=[listening])
     except KeyboardInterrupt:  # how a person ends it
         pass
     finally:
