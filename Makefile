@@ -16,14 +16,14 @@ cycle: $(READY)  ## improve the demo's model, twice around
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not services and not documented" $(ARGS)
 
-test-services: $(READY)  ## the services: uploads, jobs elsewhere, and a whole run on every real SDK, against doubles
+test-services: $(READY)  ## what takes processes and seconds: services and their doubles, jobs elsewhere, two users, kills
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m services $(ARGS)
 
 test-train: $(TRAIN_READY)  ## trainings of a tiny language model, on the CPU
 	OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -W default tests/train $(ARGS)
 
 test-browser: $(VENV)/.browser-ready  ## the pages in a real browser: needs Chromium and its driver (on Debian: chromium chromium-driver)
-	$(BIN)/python -m pytest tests/browser $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser $(ARGS)
 
 conformance: $(READY)  ## the MCP conformance suite against every server over HTTP: needs npx
 	$(BIN)/python -m tests.conformance $(ARGS)

@@ -15,7 +15,7 @@ CLIENT = shlex.join([sys.executable, "-m", "tests.doubles.inspector"])
 ETUDE = shlex.join([sys.executable, "-m", "agent.cli"])
 
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.services]
 
 
 async def test_a_command_line_client_goes_on_from_what_another_client_did(tmp_path: Path):

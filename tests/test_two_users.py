@@ -24,7 +24,10 @@ ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "own-user.md").read_text(encoding="utf-8")
 AGENT, EVAL, GROUP = 23001, 23002, 23000  # numbers that no account of this machine has, so nobody has to make one
 LIMIT_S = 280
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run programs as two other users")
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can run programs as two other users"),
+]
 
 OPENED = """
 import json, os, sys
