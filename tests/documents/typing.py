@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.documents.fences import ROOT, Block, missing_line
 
 LIMIT_S = 600
-SECRETS = ("MISTRAL_API_KEY", "MISTRAL_SERVER_URL", "WANDB_API_KEY", "HF_TOKEN")
+SECRETS = ("MISTRAL_API_KEY", "MISTRAL_SERVER_URL", "WANDB_API_KEY", "HF_TOKEN", "ETUDE_TOKEN", "ETUDE_READ_TOKEN")
+OF_THE_TESTS = ("PYTEST", "MAKE", "MFLAGS", "ARGS")  # a make that runs these tests hands on its own words
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def type_page(blocks: list[Block], folder: Path, home: Path) -> Typed:
 
 def _environment(home: Path) -> dict[str, str]:
     """Somebody's who has just come: no key, an empty home; where npm finds packages is the machine's matter."""
-    kept = {key: value for key, value in os.environ.items() if key not in SECRETS and not key.startswith("PYTEST")}
+    kept = {key: value for key, value in os.environ.items() if key not in SECRETS and not key.startswith(OF_THE_TESTS)}
     old = Path.home()
     npm = {"npm_config_cache": str(old / ".npm")} | (
         {"npm_config_userconfig": str(old / ".npmrc")} if (old / ".npmrc").exists() else {}
