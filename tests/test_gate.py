@@ -10,6 +10,7 @@ from servers.core.gate import Evidence, Verdict, level_for_next, shown, unfit_ve
 from servers.core.gate import judge as judge_fit
 from servers.core.served import Activity
 from servers.core.task import GateRules
+from servers.playbook.report.wording import CHECKS
 
 RULES = GateRules(min_gain=0.3, max_worse=1.5)
 ROWS = 400
@@ -165,6 +166,15 @@ def test_every_check_says_its_number_its_threshold_and_what_it_was_found_on():
     for check in judge(replace(base, prompt=base.candidate), RULES, 0.025).checks:
         if check.name != "prompt_arm":
             assert check.value is not None and check.threshold is not None and check.evidence, check.name
+
+
+def test_every_check_has_words_in_a_report():
+    """Ours: nobody but us knows what 'served_by' demands."""
+    base = evidence(gain=1.0)
+    names = [check.name for check in judge(replace(base, prompt=base.candidate), RULES, 0.025).checks]
+
+    assert len(names) == 16
+    assert [name for name in names if name not in CHECKS] == []
 
 
 def test_one_dimension_made_much_worse_stops_a_promotion():

@@ -86,6 +86,14 @@ def test_without_a_promotion_the_page_says_sealed_and_shows_no_figure_of_the_sea
     assert "candidate minus champion, points" not in section(html, "gate")
 
 
+def test_each_check_of_the_gate_is_told_in_words_beside_its_name():
+    """Ours: who reads a report need not know what we call a check; who recomputes it must find it."""
+    told = section(render_html(make_view()), "gate")
+
+    assert "Its answers are strict JSON json_valid_rate passed" in told
+    assert "It saw no sealed row in training no_leakage passed" in told
+
+
 def test_a_cycle_that_stopped_says_why_and_what_was_not_done():
     """Ours: to stop is a result; each empty section says so in words."""
     html = render_html(stopped_view())

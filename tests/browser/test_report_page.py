@@ -16,6 +16,23 @@ def test_the_report_is_whole_and_readable(browser: Chromium, report: str, seen: 
     assert checks.problems(browser) == []
 
 
+def test_on_a_phone_each_check_of_the_gate_and_each_signal_is_read_without_scrolling_sideways(
+    browser: Chromium, report: str
+):
+    """Bug: the words beside a check stood in a column of ten letters, and where they were found beyond the screen."""
+    browser.open(report, PHONE)
+    for table in ("checks", "signals"):
+        hidden = browser.run(
+            f"return [...document.querySelectorAll('main .scroll:has(> .{table})')].filter(frame => "
+            "frame.checkVisibility() && frame.scrollWidth > frame.clientWidth).length"
+        )
+        narrow = browser.run(
+            f"return [...document.querySelectorAll('.{table} td:last-child')].filter(cell => "
+            "cell.checkVisibility() && cell.getBoundingClientRect().width < 250).length"
+        )
+        assert (table, hidden, narrow) == (table, 0, 0)
+
+
 def test_every_link_of_the_report_leads_somewhere(browser: Chromium, report: str):
     """Ours: anchors are there; addresses of a service are well-formed."""
     browser.open(report)

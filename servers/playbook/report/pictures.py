@@ -18,6 +18,13 @@ from servers.playbook.report.view import ReportView
 from servers.playbook.report.view_base import Estimate
 from servers.playbook.report.view_results import SliceShown
 
+# How a model's error is marked where several are compared.
+_MARKS = {
+    "constant": "a square is the constant",
+    "champion": "a diamond the champion",
+    "candidate": "a dot the candidate",
+}
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -120,7 +127,9 @@ def _slices(view: ReportView, key: str, title: str, slices: list[SliceShown]) ->
         )
         for part in slices
     ]
-    return intervals(key, title, lines, "mean absolute error, points", view.digits)
+    marks = [mark for role, mark in _MARKS.items() if any(role in line.found for line in lines)]
+    caption = f"Further left is better: {', '.join(marks)}." if len(marks) > 1 else "Further left is better."
+    return intervals(key, title, lines, "mean absolute error, points", view.digits, caption=caption)
 
 
 def _biases(view: ReportView) -> Picture | None:

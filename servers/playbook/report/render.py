@@ -82,6 +82,7 @@ def environment() -> Environment:
         "time": wording.seconds,
         "plural": counted,
         "sentence": sentence,
+        "check_words": wording.check_words,
         "quote": lambda text: cleaned(text[: 4 * QUOTE_CHARS], QUOTE_CHARS),
     }
     environment.globals["HEADINGS"] = wording.HEADINGS

@@ -14,6 +14,31 @@ HEADINGS = {
     None: "Still open",
 }
 
+CHECKS = {  # what each check of the gate demands
+    "json_valid_rate": "its answers are strict JSON",
+    "json_valid_rate_sealed": "its answers to the sealed rows are strict JSON",
+    "served_by": "the model under test gave the answers",
+    "active": "it answers other than its base",
+    "changed": "it answers other than the champion",
+    "no_leakage": "it saw no sealed row in training",
+    "p95_latency_ms": "it answers in time",
+    "prompt_arm": "a prompt alone was tried beside it",
+    "vector_mae_better_than_champion": "its error is below the champion's",
+    "focus_dimensions_better_than_champion": "its error where the cycle aimed is below the champion's",
+    "no_dimension_much_worse": "no dimension got much worse",
+    "no_dimension_shown_worse": "no dimension is shown to be worse",
+    "vector_mae_better_than_constant": "its error is below the constant's",
+    "mse_norm_better_than_constant": "its squared error is below the constant's",
+    "vector_mae_not_worse_than_prompt": "its error is not above the prompt's",
+    "mse_norm_not_worse_than_prompt": "its squared error is not above the prompt's",
+}
+
+
+def check_words(name: str) -> str:
+    """What a check demands; a name that is not known stands for itself."""
+    said = CHECKS.get(name, name.replace("_", " "))
+    return said[:1].upper() + said[1:]
+
 
 def number(value: float | None, digits: int = 2) -> str:
     """A number with a true minus sign; a dash where nothing was measured."""
