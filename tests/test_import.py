@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from servers.core.dataset import DatasetStore, Example
-from servers.core.task import load_task
+from servers.core.task import TASKS, load_task
 from servers.core.workspace import Workspace
 from servers.eval.custody import Custody
 from servers.eval.importing import run
@@ -98,8 +98,23 @@ def test_without_json_the_summary_is_a_short_text(tmp_path: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "splits: train 50, diagnose 20, gate 30 (sealed)" in out
     assert "near copies: none" in out
-    assert "next: etude cycle --dataset mine" in out
+    assert f"next: etude cycle --dataset mine --artifacts {tmp_path / 'a'}\n" in out
     assert err == ""
+
+
+def test_what_to_type_next_leads_to_the_same_place_and_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Bug: it left out the task and the folder, so what was typed said that there is no such dataset."""
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "rows.jsonl", good_rows(100))
+    (tmp_path / "my task.toml").write_text((TASKS / "kotone.toml").read_text())
+
+    assert run(["rows.jsonl", "--name", "mine", "--artifacts", "a b", "--task", "my task.toml"]) == 0
+
+    assert capsys.readouterr().out.endswith(
+        "next: etude cycle --dataset mine --artifacts 'a b' --task 'my task.toml'\n"
+    )
 
 
 def test_every_kind_of_bad_row_is_reported_by_line_and_costs_only_itself(

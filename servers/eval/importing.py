@@ -5,6 +5,7 @@ The summary goes to stdout, all else to stderr. Nothing is written unless the wh
 
 import argparse
 import json
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -93,7 +94,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         print(f"etude import: cannot use {error.filename!r}: {error.strerror or error}", file=sys.stderr)
         return 1
-    print(json.dumps(summary.model_dump(), indent=2) if asked.json else _in_words(summary))
+    if asked.json:
+        print(json.dumps(summary.model_dump(), indent=2))
+    else:
+        print(_in_words(summary), *_next(summary, asked), sep="\n")
     return 0
 
 
@@ -277,6 +281,16 @@ def _in_words(summary: ImportSummary | Renewed) -> str:
             f"splits: train {rows.train}, diagnose {rows.diagnose}, gate {rows.gate} (sealed)",
             f"near copies: {copies if near.groups else 'none'}",
             *leaks,
-            f"next: etude cycle --dataset {summary.dataset}",
         ]
     )
+
+
+def _next(summary: ImportSummary | Renewed, asked: argparse.Namespace) -> list[str]:
+    """What to type next, in the same place and for the same task."""
+    if isinstance(summary, Renewed) and summary.already_there:
+        return []
+    words = ["etude", "cycle", "--dataset", summary.dataset]
+    for option in ("artifacts", "task", "config"):
+        if (given := getattr(asked, option)) is not None:
+            words += [f"--{option}", str(given)]
+    return [f"next: {shlex.join(words)}"]

@@ -14,6 +14,7 @@ from servers.core.workspace import Workspace
 from servers.prompts.words import Said, beside, words
 from servers.room import Room
 from servers.shelf import JSON, as_json
+from servers.wording import quoted
 
 SHOWN_ROWS = 8  # that go along with the words; the model asks for more itself
 BASELINES = frozenset({"constant", "rule", "student", "prompt", "teacher"})
@@ -73,7 +74,7 @@ def offer_prompts(room: Room, workspace: Workspace, task: Task, list_failures: C
             cycle=found.cycle,
             evaluation_id=found.evaluation_id,
             of_dimension="" if dimension is None else f"; look at {dimension}",
-            title=cleaned(task.title),
+            title=quoted(task.title),
             standing=(
                 f"Where things stand now: over all {found.n} rows the mean absolute error"
                 f"{f' on {dimension}' if dimension else ''} is {'not measured' if error is None else f'{error:.2f}'} "

@@ -33,8 +33,7 @@ class Renewed(Wire):
         return (
             f"{self.dataset}: version {self.fingerprint}\n"
             f"sealed: {self.sealed} of {self.read} rows, {self.dropped_as_near_copies} dropped as near-copies\n"
-            "the sealed rows before are retired: etude verify CYCLE now tells their verdicts whole\n"
-            f"next: etude cycle --dataset {self.dataset}"
+            "the sealed rows before are retired: etude verify CYCLE now tells their verdicts whole"
         )
 
 

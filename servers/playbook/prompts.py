@@ -23,6 +23,7 @@ from servers.playbook.pages import cycle_page, whole_playbook
 from servers.prompts.words import Said, beside, words
 from servers.room import Room
 from servers.shelf import JSON, MARKDOWN, as_json
+from servers.wording import quoted
 
 ALWAYS_THERE = "demo"  # prepare_dataset makes it
 
@@ -86,7 +87,7 @@ def offer_prompts(room: Room, workspace: Workspace, task: Task, services: Servic
         text = words(
             "run_cycle",
             dataset=f"dataset {name}" if name else f"the dataset that the person names, or {ALWAYS_THERE}",
-            title=cleaned(task.title),
+            title=quoted(task.title),
             standing=standing(name),
             first=first,
         )
@@ -110,7 +111,7 @@ def offer_prompts(room: Room, workspace: Workspace, task: Task, services: Servic
             cycle=cycle,
             candidate=cleaned(gate["candidate"]),
             champion=cleaned(gate["champion"]),
-            title=cleaned(task.title),
+            title=quoted(task.title),
             standing=f"The outcome is {gate['outcome']}. " + standing(opened.dataset),
         )
         return [text, beside(f"etude://cycles/{cycle}/gate", JSON, as_json(gate)), state_of(cycle)]
@@ -128,7 +129,7 @@ def offer_prompts(room: Room, workspace: Workspace, task: Task, services: Servic
         text = words(
             "plan_next_cycle",
             dataset=name or ALWAYS_THERE,
-            title=cleaned(task.title),
+            title=quoted(task.title),
             standing=standing(name),
             wear=f"they have given {asked} verdicts of {MAX_VERDICTS} at most.",
         )
