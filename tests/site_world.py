@@ -54,10 +54,14 @@ def serving(folder: Path, *words: str, environment: Mapping[str, str] = MappingP
         assert stop(process) == (0, "")
 
 
+def site_over(folder: Path, is_served: bool = True) -> Site:
+    return Site(Workspace(folder), KOTONE, Services(), is_served)
+
+
 @contextmanager
 def serving_here(folder: Path) -> Iterator[str]:
     """The same from a thread of this process, which takes no second to start."""
-    server = LoopbackServer(application(Site(Workspace(folder), KOTONE, Services())))
+    server = LoopbackServer(application(site_over(folder)))
     try:
         yield server.start() + "/"
     finally:

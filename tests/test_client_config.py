@@ -52,7 +52,7 @@ def mcp_json(text: str) -> Path:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("client", ["claude-desktop", "vibe"])
+@pytest.mark.parametrize("client", [pytest.param("claude-desktop", marks=pytest.mark.services), "vibe"])
 async def test_a_written_entry_starts_its_server(client: str, home: Path, capsys, monkeypatch):
     """MCP: what stands in the file is a command that serves tools, from whatever folder it is started in.
 

@@ -82,8 +82,15 @@ async def until(happened: Callable[[], bool]) -> None:
             await anyio.sleep(0.02)
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
-@pytest.mark.parametrize("how", ["stdio", "http"])
+@pytest.mark.parametrize(
+    ("how", "mode"),
+    [
+        ("stdio", "legacy"),
+        ("http", "auto"),
+        pytest.param("stdio", "auto", marks=pytest.mark.services),
+        pytest.param("http", "legacy", marks=pytest.mark.services),
+    ],
+)
 async def test_progress_comes_over_the_wire_in_old_and_new_versions(how: str, mode: Mode, tmp_path: Path):
     """MCP: notifications/progress for a call with a token, values growing; none for one without.
 

@@ -283,7 +283,7 @@ async def test_several_rooms_make_one_server(artifacts: Path):
     assert cycles == [CLOSED]
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", ["legacy", pytest.param("auto", marks=pytest.mark.services)])
 async def test_documents_and_prompts_come_over_stdio_in_old_and_new_versions(artifacts: Path, mode: Any):
     """MCP: 2025-11-25 and 2026-07-28. Ours: no list_changed is promised, since other processes write here as well."""
     arguments = ["-m", "servers.playbook", "--artifacts", str(artifacts)]

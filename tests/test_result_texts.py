@@ -318,7 +318,13 @@ async def test_older_and_newer_protocols_get_the_same(tmp_path: Path, mode: Any)
     assert str(link.uri) == "etude://task" and result.structured_content and result.structured_content["entity"]
 
 
-@pytest.mark.parametrize(("version", "kinds"), [("2025-03-26", ["text"]), ("2025-06-18", ["text", "resource_link"])])
+@pytest.mark.parametrize(
+    ("version", "kinds"),
+    [
+        ("2025-03-26", ["text"]),
+        pytest.param("2025-06-18", ["text", "resource_link"], marks=pytest.mark.services),
+    ],
+)
 def test_a_client_from_before_there_were_links_gets_none(tmp_path: Path, version: str, kinds: list[str]):
     """MCP: links to resources came with 2025-06-18; an older client would refuse the whole result for one."""
     started = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}

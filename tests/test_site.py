@@ -18,6 +18,8 @@ import httpx2
 import pytest
 
 from servers.core.workspace import Workspace
+from servers.playbook.site.addresses import HOME
+from servers.playbook.site.command import serve, write_site
 from tests.judge_world import candidate_in
 from tests.site_world import (
     HOSTILE,
@@ -28,6 +30,7 @@ from tests.site_world import (
     sealed_words,
     serving,
     serving_here,
+    site_over,
     start,
     stop,
 )
@@ -227,16 +230,16 @@ def test_an_empty_folder_says_what_to_type(tmp_path: Path):
     assert "Nothing here yet" in home and "etude cycle" in home and "etude import requests.jsonl --name mine" in home
 
 
-def test_a_port_in_use_is_one_clear_line(tmp_path: Path):
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Ours: exit code 1, what is wrong and what to type."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = start(tmp_path, "--port", str(port))
-        out, said = process.communicate(timeout=20)
+        code = serve(site_over(tmp_path), port, HOME, opens=False)
 
-    assert process.returncode == 1 and out == ""
+    out, said = capsys.readouterr()
+    assert code == 1 and out == ""
     assert said.count("\n") == 1 and f"port {port}" in said and "--port" in said
 
 
@@ -282,14 +285,13 @@ def test_ctrl_c_ends_it_in_silence(tmp_path: Path):
     assert stop(process) == (0, "")
 
 
-def test_written_as_files_every_link_leads_to_a_file(held: Path, tmp_path: Path):
+def test_written_as_files_every_link_leads_to_a_file(held: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Ours: the same pages can be opened from disk, or put on any web server, under any path."""
     folder = tmp_path / "site"
-    process = start(held, "--site", str(folder))
-    out, _ = process.communicate(timeout=120)
+    code = write_site(site_over(held, is_served=False), folder)
     files = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
 
-    assert process.returncode == 0 and out.strip() == str(folder / "index.html") and len(files) > 20
+    assert code == 0 and capsys.readouterr().out.strip() == str(folder / "index.html") and len(files) > 20
     assert not any(word in text for word in sealed_words(held) for text in files.values())
     for path, text in files.items():
         for link in links_of(text):

@@ -19,10 +19,10 @@ from servers.playbook.draft_figures import (
     results_in_words,
 )
 from servers.playbook.facts import Facts
+from servers.playbook.markdown import escaped, lesson, table
 from servers.playbook.report.view import ReportView
 from servers.playbook.report.view_base import CycleShown
 from servers.playbook.report.wording import estimate, headline, money, number, seconds, signed
-from servers.playbook.words import escaped, lesson, table
 
 MOST_CYCLES = 60
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from servers.core.phrases import counted, sentence
 from servers.playbook.book import PROVES_NOTHING
+from servers.playbook.markdown import escaped, table
 from servers.playbook.report.view import ReportView
 from servers.playbook.report.view_results import ArmShown, FailureShown, SliceShown
 from servers.playbook.report.wording import estimate, figure, interval, number, percent, signed
-from servers.playbook.words import escaped, table
 
 WORDS_CHARS = 1000
 QUOTE_CHARS = 240

@@ -14,9 +14,9 @@ from servers.core.words import cleaned
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, Playbook, Remedy, playbook_of
 from servers.playbook.facts import Facts
+from servers.playbook.markdown import escaped, figure, lesson, table
 from servers.playbook.prose import filled, sources_of
 from servers.playbook.snapshot import Failure
-from servers.playbook.words import escaped, figure, lesson, table
 
 SHOWN_TEXT_CHARS = 160
 NONE = "None in this cycle."

@@ -15,9 +15,9 @@ from servers.core.words import escaped_unseen
 from servers.core.workspace import Workspace
 from servers.playbook.book import PROVES_NOTHING, playbook_of
 from servers.playbook.cycles import CycleState, all_cycles, cycle_state
+from servers.playbook.markdown import escaped, figure, lesson, table
 from servers.playbook.policies import Policy, policies_known
 from servers.playbook.prose import filled, sources_of
-from servers.playbook.words import escaped, figure, lesson, table
 
 MOST_LESSONS = 100  # on the page about all cycles
 NOTHING = "Nothing yet."

@@ -12,8 +12,8 @@ from servers.core.task import Task
 from servers.playbook.book import Playbook
 from servers.playbook.conclusion import BASELINES
 from servers.playbook.facts import Facts
+from servers.playbook.markdown import escaped, figure, table
 from servers.playbook.outlook import Plan
-from servers.playbook.words import escaped, figure, table
 
 Summary = Mapping[str, Any]
 OTHER_METRICS = ("mse_norm", "r2_score", "json_valid_rate", "intent_score_mean", "p95_inference_latency_ms")
