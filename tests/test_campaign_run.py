@@ -20,6 +20,8 @@ from tests.doubles.careful import Careful
 from tests.doubles.mistral import MistralDouble
 from tests.mistral_world import DEMO, KEY, beginning_in, brain_at, brought, copied, read, rows, run, timeless
 
+pytestmark = pytest.mark.services
+
 
 @dataclass(frozen=True)
 class Finished:

@@ -8,6 +8,8 @@ import pytest
 from tests.chaos.blows import Blow
 from tests.chaos.trials import Commands, run_trial
 
+pytestmark = pytest.mark.services
+
 COMMAND = ["cycle", "--cycles", "1", "--json"]
 EARLIER = (1.0, 0.6, 0.3)  # where the command is over before a blow, all are dealt once more, sooner
 

@@ -35,6 +35,8 @@ from tests.site_world import (
     stop,
 )
 
+pytestmark = pytest.mark.services
+
 LOADS = re.compile(r"<(script|link|iframe|object|img)|<[a-z][^>]*\s(src|style|on[a-z]+)=")
 NO_SCRIPTS = ("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'")
 
