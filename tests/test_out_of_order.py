@@ -86,7 +86,7 @@ async def test_no_step_goes_before_the_one_that_it_needs(
     ("tool", "arguments", "way_on"),
     [
         ("open_cycle", {"dataset": "nobody"}, "call prepare_dataset first"),
-        ("get_cycle", {"cycle": "cycle_7"}, "known: cycle_1; call open_cycle first"),
+        ("get_cycle", {"cycle": "cycle_7"}, "known: cycle_1; open_cycle, or etude cycle, opens one"),
         ("get_evaluation", {"evaluation_id": "eval-0"}, "call evaluate_model first"),
         (
             "compare_models",

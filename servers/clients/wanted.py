@@ -95,7 +95,7 @@ def own(each: bool, where: list[str], keys: tuple[str, ...], environment: Mappin
     settings = _set(SETTINGS, environment) if keys or environment.get(MISTRAL_URL) else ()
     together = "Étude: all its tools in one server"
     if WANDB_KEY not in keys:
-        together += f" ({STAND_IN})"  # `serve all` has it where nothing goes to W&B
+        together += f"; those of W&B are {STAND_IN}"  # `serve all` has it where nothing goes to W&B
     names = ROOMS if each else {"all": together}
     return [
         Local(f"etude-{name}" if each else "etude", about, [*etude(), "serve", name, *where], keys, settings)

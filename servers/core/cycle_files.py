@@ -38,7 +38,7 @@ def opening(workspace: Workspace, cycle: str) -> Opening:
     if not path.exists():
         folders = (workspace.root / "loop").glob("*/cycle.json")
         known = ", ".join(sorted(folder.parent.name for folder in folders)) or "none"
-        raise ValueError(f"no cycle {cycle!r}; known: {known}; call open_cycle first")
+        raise ValueError(f"no cycle {cycle!r}; known: {known}; open_cycle, or etude cycle, opens one")
     return Opening.model_validate(read_json(path))
 
 
