@@ -251,6 +251,8 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureF
     [
         (["--serve", "--port", "99999"], "is no port"),
         (["--open"], "go with --serve"),
+        (["--serve", "--site", "x"], "take one of the two"),
+        (["--site", "/dev/null/x"], "cannot write the site into"),
         (["cycle_9", "--serve"], "no cycle 'cycle_9'; known: none"),
     ],
 )
@@ -301,6 +303,28 @@ def test_written_as_files_every_link_leads_to_a_file(held: Path, tmp_path: Path,
             assert not place.scheme and not place.path.startswith("/"), (path, link)
             assert not place.path or (path.parent / unquote(place.path)).is_file(), (path, link)
         assert "<form" not in text
+
+
+@pytest.mark.parametrize("place", ["theirs", "artifacts", "artifacts/sealed", "artifacts/site"])
+def test_a_site_is_written_over_nothing_that_is_not_one(place: str, held: Path, tmp_path: Path):
+    """Bug: it wrote over somebody's index.html, and among the artifacts."""
+    shutil.copytree(held, tmp_path / "artifacts")
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    if place == "theirs":
+        (folder / "index.html").write_text("mine")
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+
+    with pytest.raises(ValueError, match="give a"):
+        write_site(site_over(tmp_path / "artifacts", is_served=False), folder)
+
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_site_is_written_again_where_it_was(held: Path, tmp_path: Path):
+    """Ours: the second call brings it up to date."""
+    for _ in range(2):
+        assert write_site(site_over(held, is_served=False), tmp_path / "site") == 0
 
 
 def _made_at(html: str) -> str:

@@ -28,6 +28,9 @@ def main() -> int:
     if not arguments.serve and (arguments.open or arguments.port is not None):
         print("etude report: --port and --open go with --serve; try etude report --help", file=sys.stderr)
         return 2
+    if arguments.serve and arguments.site:
+        print("etude report: --serve shows the site, --site writes it; take one of the two", file=sys.stderr)
+        return 2
     try:
         settings = settings_from(arguments)
         workspace, task = settings.open()

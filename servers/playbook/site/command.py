@@ -13,6 +13,7 @@ from servers.playbook.site.site import Site
 
 HOST, PORT = "127.0.0.1", 8470
 FAILED = 1
+MARK = ".etude-site"  # in a folder that we wrote, so that it may be written again
 
 
 def serve(site: Site, port: int, first: str, opens: bool) -> int:
@@ -55,7 +56,33 @@ def write_site(site: Site, folder: Path) -> int:
     """Write every page as a file, and print where the first one is; the exit code.
 
     A page that cannot be made says why, there and on stderr; the others are written all the same.
+
+    Raises:
+        ValueError: the folder holds what is not ours, or cannot be written to.
     """
+    try:
+        _claim(site, folder)
+        return _written(site, folder)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write the site into {str(folder)!r}: {(error.strerror or str(error)).lower()}"
+        ) from error
+
+
+def _claim(site: Site, folder: Path) -> None:
+    """Take a folder for the site: a new one, an empty one, or one that holds a site already."""
+    if folder.resolve().is_relative_to(site.root):
+        raise ValueError(f"{str(folder)!r} is among the artifacts; give a folder of its own")
+    if folder.exists() and not (folder / MARK).exists() and any(folder.iterdir()):
+        raise ValueError(
+            f"{str(folder)!r} holds what is no site of etude's, and nothing was written; give a new folder"
+        )
+    write_text(
+        folder / MARK, "Written by etude report --site, which writes over the pages here when it is called again.\n"
+    )
+
+
+def _written(site: Site, folder: Path) -> int:
     code = 0
     for key in site.every_key():
         link = beside(key)

@@ -6,6 +6,7 @@ time, because whether a job lives stands in no file.
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -43,8 +44,13 @@ class Site:
         self._is_served = is_served
         self._stamp: Stamp | None = None
         self._archive = self._new_archive()
-        self._kept: dict[tuple[str, str], str] = {}
+        self._kept: dict[str, str] = {}
         self._lock = threading.Lock()  # one page at a time: making one reads hundreds of files
+
+    @property
+    def root(self) -> Path:
+        """The artifacts folder, in full."""
+        return self._workspace.root.resolve()
 
     def page(self, key: str, link: Link, query: str = "") -> str:
         """The page of a key as HTML.
@@ -61,9 +67,11 @@ class Site:
         parts = parts_of(key)
         with self._lock:
             self._look()
-            if (html := self._kept.get((key, query))) is not None and parts[:1] != [ALIVE]:
+            if query:  # anybody's words: what is found for them is not kept
+                return self._made(parts, link, query)
+            if (html := self._kept.get(key)) is not None and parts[:1] != [ALIVE]:
                 return html
-            html = self._kept[key, query] = self._made(parts, link, query)
+            html = self._kept[key] = self._made(parts, link, query)
             while len(self._kept) > MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return html
