@@ -28,9 +28,9 @@ from tests.chaos.remains import differences, remains_of
 from tests.test_jobs import wait_for
 from tests.workshop import call
 from training_jobs.campaign import campaign as train_all
+from training_jobs.job import run
 
 pytestmark = pytest.mark.services
-from training_jobs.job import run
 
 JOB_STEPS = (3, 9, 17, 24, 33, 41)  # of some fifty on disk: in the first arm, between two, in the last, at the end
 ROW_STEPS = (1, 3, 6, 8, 10)
